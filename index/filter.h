@@ -103,7 +103,13 @@ struct inv_filter {
  * integral float on an integer field...). A wrong type, a range without bound
  * or on a keyword/bool, a prefix on a non-keyword: INV_INVALID with pointer
  * "/filter/must/2/range" style and both types in the text. `unindexed` must
- * have room for every condition. Sorts match values where that helps. */
+ * have room for every condition. Sorts match values where that helps.
+ *
+ * Afterwards a condition holds exactly when it is true of the stored value:
+ * nothing is rounded on the way (2.5 against integers, 2^53 + 1 against
+ * floats). A number that no value of an integer field can equal is an error in
+ * match and fine in range. Bind once: a bound filter, or one whose binding
+ * failed, cannot be bound again. */
 enum inv_status inv_filter_bind(struct inv_filter *filter,
                                 const struct inv_field *schema,
                                 size_t field_count,

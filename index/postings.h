@@ -14,7 +14,9 @@ struct inv_postings_builder;
 
 /* schema is copied. Entries are added in any order, each at most once; id
  * bytes are NOT copied: they must outlive the postings (they live in the
- * segment's entry table). row may be NULL. */
+ * segment's entry table). row may be NULL; its values have the kind of their
+ * field (integer and datetime INT, float FLOAT), else INV_INTERNAL. Entries
+ * that are never added are in no set. After a failed add: free the builder. */
 enum inv_status inv_postings_builder_new(const struct inv_field *schema,
                                          size_t field_count, size_t entries,
                                          struct inv_postings_builder **out,
