@@ -45,13 +45,17 @@ struct inv_json_limits {
 
 /* Parses a whole body. Malformed: INV_MALFORMED "... at byte 812 (line 3,
  * column 14)" in terms of the body as sent. Vectors are cut out wherever the
- * key is "vector" or "vectors" and no enclosing key is "payload" or "filter".
+ * key is "vector" (an array) or "vectors" (an array of arrays) and no enclosing
+ * key is "payload", "filter" or "with"; a number under such a key is an error.
  * Checks there: ragged rows (both lengths, and which row), not a number, more
  * rows or dims than the limits (both numbers), an empty array; NaN/Infinity
  * literals are malformed; overflow like 1e39 is INV_NOT_FINITE; |x| >
  * INV_VALUE_ABS_MAX is INV_NOT_FINITE. Errors carry the JSON pointer.
  * Duplicate keys in one object, invalid UTF-8, NUL in strings, depth >
- * INV_JSON_DEPTH_MAX, trailing bytes: INV_MALFORMED. */
+ * INV_JSON_DEPTH_MAX, trailing bytes, integers beyond 64 bits: INV_MALFORMED.
+ * Ragged rows: INV_DIMENSION; the other checks: INV_INVALID. Bytes count from
+ * 0, lines and columns (characters) from 1. A tree that needs more memory than
+ * the arena may still hand out: INV_TOO_LARGE. */
 enum inv_status inv_json_parse(struct inv_json_doc *doc,
                                struct inv_arena *arena, const char *body,
                                size_t len,
