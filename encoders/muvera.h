@@ -25,10 +25,11 @@ enum inv_muvera_generator {
                                 must fit in 32 bits */
 };
 
-enum inv_muvera_fill { /* what an empty cell of a document takes */
+/* What an empty cell of a document takes. */
+enum inv_muvera_fill {
     INV_FILL_NONE,
-    INV_FILL_NEAREST, /* the token nearest in Hamming distance (the first in
-                         reference mode) */
+    INV_FILL_NEAREST, /* the token nearest in Hamming distance; the first of
+                         equals, so the order of tokens matters */
     INV_FILL_DAMPED,  /* max(0, cos(pi t / k))^2 * mean of all tokens at the
                          nearest distance t */
 };
@@ -54,12 +55,17 @@ enum inv_status inv_muvera_preset(const char *name,
                                   struct inv_muvera_params *params,
                                   struct inv_err *err) INV_MUST_USE;
 
-/* Checks without building: every limit, with both numbers in the text. */
+/* Checks without building: every limit, with both numbers in the text.
+ * INV_INVALID beyond: dim, repetitions, bits, width as above; an encoding of
+ * more than INV_FDE_DIM_MAX floats (with a final sketch: 16 times that before
+ * it); random matrices of more than 256 MB; with the reference generator a
+ * seed beyond 32 bits or a sketch per cell, of which it has none. */
 enum inv_status inv_muvera_check(const struct inv_muvera_params *params,
                                  struct inv_err *err) INV_MUST_USE;
 
 /* center: `dim` floats (a mean of gallery tokens, any length), copied; NULL
- * encodes without one even where params.center is set (state 0). */
+ * encodes without one even where params.center is set (state 0), as does a
+ * centre of zeros. INV_NOT_FINITE as for tokens. */
 enum inv_status inv_muvera_new(const struct inv_muvera_params *params,
                                const float *center, struct inv_muvera **out,
                                struct inv_err *err) INV_MUST_USE;
@@ -70,8 +76,10 @@ size_t inv_muvera_dim(const struct inv_muvera *muvera);
 
 /* tokens: rows x dim. out: inv_muvera_dim floats, overwritten. All-zero rows
  * are dropped; no row left is INV_INVALID. NaN, Inf or |x| > 1e15:
- * INV_NOT_FINITE naming row and column. Memory is O(rows * R + 2^k * dim) and
- * fails as INV_MEMORY. */
+ * INV_NOT_FINITE naming row and column. Scratch memory is that of
+ * the call, O(rows * (R + dim) + 2^k), and fails as INV_MEMORY. One document
+ * gives the same bits alone, after others and on any thread, provided that
+ * OpenBLAS runs on one thread. */
 enum inv_status inv_muvera_encode_query(const struct inv_muvera *muvera,
                                         const float *tokens, size_t rows,
                                         float *out,
