@@ -211,7 +211,7 @@ static void gather_cells(struct encoding *e, const uint16_t *codes) {
 }
 
 /* y = -x. Through a block of eight that nothing can alias: so -O2 vectorises
- * it, which is a quarter of the time of an encoding. */
+ * it, a fifth of the time of an encoding. */
 static void negate(const float *x, float *y, size_t dim) {
     size_t i = 0;
     for (; i + 8 <= dim; i += 8) {
