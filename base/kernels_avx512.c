@@ -143,9 +143,11 @@ INLINE float one(enum inv_dtype dtype, bool l2sq, const void *query,
 }
 
 /* Asks for the first bytes of four rows. Reading four rows at a time is four
- * streams of addresses, which the hardware does not follow by itself: scans
- * of 400 MB run at 28 GB/s with this, all the memory gives, and at 16 GB/s
- * without (AMD EPYC, Zen 5). */
+ * streams of addresses, more than the hardware follows well. Medians of 15
+ * alternating runs from memory (Zen 5, a busy machine), with and without:
+ * scans of f32 24 and 17 GB/s in 128 dimensions, 22 and 20 in 768; MaxSim of
+ * one query row, 128 dimensions, f32 21 and 11, f16 19 and 10. No gain for
+ * scans of f16 in 128 dimensions, and int8 rows below 200 bytes lose 10 %. */
 INLINE void fetch4(const char *row, size_t pitch, size_t bytes) {
     for (size_t r = 0; r < 4; r++)
         for (size_t b = 0; b < bytes; b += 64)
@@ -465,7 +467,10 @@ INLINE void maxsim_dtype(enum inv_dtype dtype, const float *query,
     struct tokens all = {codes->data, (const char *)codes->scales,
                          codes->dim * width_of(dtype), codes->rows};
     size_t pitch = (dim + LANES - 1) / LANES * LANES;
-    size_t few = dtype == INV_F32 ? 4 : 8; /* decoding pays from here on */
+    /* Decoding costs 20 % at 8 query rows, nothing at 16, and gains 10 % at 32;
+     * f32 needs none. Fetching the next tile from memory meanwhile makes 176
+     * GFLOP/s of 129 (f16, 32 x 180 x 128). */
+    size_t few = dtype == INV_F32 ? 4 : 8;
     if (query_rows <= few || dim == 0 || dim > TILE / 4) {
         maxsim_tokens(dtype, query, query_rows, &all, dim, NULL, 0, best);
         return;
