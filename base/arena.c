@@ -1,6 +1,7 @@
 /*
  * arena.c: see arena.h. Blocks of at least 64 KiB in a list; an allocation
- * that does not fit the newest block gets a new one.
+ * that does not fit the first block gets a new one. Knows no other module; the
+ * arena's owner is the one thread.
  */
 #include "base/arena.h"
 
@@ -32,18 +33,33 @@ void inv_arena_release(struct inv_arena *arena) {
     arena->used = 0;
 }
 
+/* The block with more room left comes first: one large allocation does not
+ * end the use of the block that small ones are served from. */
+static void link_block(struct inv_arena *arena, struct inv_arena_block *block,
+                       size_t need) {
+    struct inv_arena_block *head = arena->blocks;
+    if (head != NULL &&
+        head->size - head->used > block->size - block->used - need) {
+        block->next = head->next;
+        head->next = block;
+    } else {
+        block->next = head;
+        arena->blocks = block;
+    }
+}
+
 static struct inv_arena_block *add_block(struct inv_arena *arena, size_t need) {
+    size_t room = (arena->cap - arena->used) / ALIGN * ALIGN;
     size_t size = need + ALIGN;
-    if (size < BLOCK_MIN)
-        size = BLOCK_MIN;
-    if (size > arena->cap || arena->used > arena->cap - size)
+    if (size > room)
         return NULL;
+    if (size < BLOCK_MIN) /* near the cap, what is left of it */
+        size = room < BLOCK_MIN ? room : BLOCK_MIN;
     struct inv_arena_block *block = aligned_alloc(ALIGN, size);
     if (block == NULL)
         return NULL;
-    *block = (struct inv_arena_block){
-        .next = arena->blocks, .used = ALIGN, .size = size};
-    arena->blocks = block;
+    *block = (struct inv_arena_block){.used = ALIGN, .size = size};
+    link_block(arena, block, need);
     arena->used += size;
     return block;
 }

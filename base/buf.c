@@ -1,5 +1,6 @@
 /*
- * buf.c: see buf.h.
+ * buf.c: see buf.h. Capacity doubles, so that appending is linear over all.
+ * Knows no other module but status; the buffer's owner is the one thread.
  */
 #include "base/buf.h"
 
@@ -39,6 +40,7 @@ bool inv_buf_reserve(struct inv_buf *buf, size_t more) {
         return false;
     }
     buf->data = data;
+    buf->data[buf->len] = '\0';
     buf->cap = cap;
     return true;
 }
@@ -82,12 +84,14 @@ enum inv_status inv_buf_read_file(struct inv_buf *buf, const char *path,
     enum inv_status status = INV_OK;
     char chunk[65536];
     size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, file)) > 0) {
-        if (n > max - buf->len) {
-            status = inv_fail(err, INV_TOO_LARGE,
-                              "%s is larger than %zu bytes", path, max);
+    size_t left = max;
+    while (!buf->failed && (n = fread(chunk, 1, sizeof chunk, file)) > 0) {
+        if (n > left) {
+            status = inv_fail(err, INV_TOO_LARGE, "%s is larger than %zu bytes",
+                              path, max);
             break;
         }
+        left -= n;
         inv_buf_append(buf, chunk, n);
     }
     if (status == INV_OK && ferror(file))

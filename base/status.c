@@ -27,12 +27,23 @@ const char *inv_status_title(enum inv_status status) {
     return statuses[status].title;
 }
 
+/* By way of a copy: callers put an error's own text or pointer into the longer
+ * one that replaces it. Returns what vsnprintf does; size <= 320. */
+static int INV_PRINTF(3, 0)
+    format(char *to, size_t size, const char *fmt, va_list args) {
+    char copy[sizeof((struct inv_err *)NULL)->text];
+    int n = vsnprintf(copy, size, fmt, args);
+    if (n >= 0)
+        memcpy(to, copy, strlen(copy) + 1);
+    return n;
+}
+
 enum inv_status inv_fail(struct inv_err *err, enum inv_status status,
                          const char *fmt, ...) {
     if (err != NULL) {
         va_list args;
         va_start(args, fmt);
-        vsnprintf(err->text, sizeof err->text, fmt, args);
+        format(err->text, sizeof err->text, fmt, args);
         va_end(args);
         err->status = status;
         err->pointer[0] = '\0';
@@ -58,7 +69,7 @@ enum inv_status inv_fail_errno(struct inv_err *err, int errno_value,
     if (err != NULL) {
         va_list args;
         va_start(args, fmt);
-        int n = vsnprintf(err->text, sizeof err->text, fmt, args);
+        int n = format(err->text, sizeof err->text, fmt, args);
         va_end(args);
         if (n >= 0 && (size_t)n < sizeof err->text) {
             char reason[96];
@@ -76,6 +87,6 @@ void inv_err_at(struct inv_err *err, const char *fmt, ...) {
         return;
     va_list args;
     va_start(args, fmt);
-    vsnprintf(err->pointer, sizeof err->pointer, fmt, args);
+    format(err->pointer, sizeof err->pointer, fmt, args);
     va_end(args);
 }
