@@ -36,13 +36,17 @@ struct inv_ann_config {
     enum inv_dtype dtype;  /* flat only: F32 or F16 codes */
     uint32_t hnsw_m;       /* 0: 32 */
     uint32_t hnsw_ef_construction; /* 0: 200 */
-    uint32_t nlist;        /* ivf; 0: chosen from the number of rows */
+    uint32_t nlist;        /* ivf; 0: 4 * sqrt(rows), 39 training rows each */
     uint32_t pq_m;         /* ivf_pq; sub-quantizers, 0: dim / 4 (4-bit) or
                               dim / 8 (8-bit), made to divide dim */
     uint32_t pq_bits;      /* 4 (fast scan, default) or 8 (plain) */
     uint32_t train_size;   /* rows sampled for training, 0: by nlist */
     uint64_t seed;         /* of the training sample and of k-means */
     int threads;           /* for building, >= 1 */
+    uint32_t nprobe;       /* ivf; lists a search reads when its params do not
+                              say, 0: max(16, nlist / 16). Where
+                              INV_ANN_NPROBE is missing it is what every
+                              search uses. */
 };
 
 /* Name in requests and manifests: "flat", "hnsw", ...; -1 / NULL if unknown. */
@@ -59,10 +63,11 @@ enum inv_ann_caps {
 
 struct inv_ann_params {
     uint32_t ef;     /* 0: max(64, k) */
-    uint32_t nprobe; /* 0: max(16, nlist / 16) */
+    uint32_t nprobe; /* 0: config.nprobe */
     const uint64_t *allowed; /* bitset over entries (base/bitset.h), NULL: all.
                                 Only where INV_ANN_SELECTOR; INV_UNSUPPORTED
-                                elsewhere. */
+                                elsewhere. A selective set widens ef and
+                                nprobe by its inverse density. */
 };
 
 struct inv_ann_hit {
@@ -104,9 +109,12 @@ enum inv_status inv_ann_open(const struct inv_ann_config *config,
                              struct inv_err *err) INV_MUST_USE;
 void inv_ann_free(struct inv_ann *ann);
 
-unsigned inv_ann_capabilities(const struct inv_ann *ann); /* enum inv_ann_caps */
+unsigned inv_ann_capabilities(const struct inv_ann *ann); /* inv_ann_caps */
 size_t inv_ann_bytes(const struct inv_ann *ann);          /* resident */
 size_t inv_ann_count(const struct inv_ann *ann);
+/* As given, with every 0 resolved to the number in use. ivf_pq of fewer than
+ * 1,024 rows keeps whole rows: pq_m and pq_bits are 0 there and the
+ * capabilities those of ivf_flat. */
 const struct inv_ann_config *inv_ann_get_config(const struct inv_ann *ann);
 
 /* The best k of `allowed` entries for one query of dim floats, best first;
