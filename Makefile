@@ -89,6 +89,9 @@ CFLAGS_kernels_avx2 := -O3 -mavx2 -mfma -mf16c -mpopcnt -ffp-contract=fast
 CFLAGS_kernels_avx512 := -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq \
 	-mavx2 -mfma -mf16c -mpopcnt -ffp-contract=fast
 
+# FAISS' C API is seen by one file.
+CFLAGS_faiss_ann := -isystem $(FAISS_PREFIX)/include
+
 # Tests: every tests/**/test_*.c is one Check program.
 TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/*/test_*.c tests/*/*/test_*.c tests/*/*/*/test_*.c))
 TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
