@@ -67,13 +67,14 @@ void inv_json_put_string(struct inv_buf *out, const char *text, size_t len) {
     inv_buf_putc(out, '"');
 }
 
-/* The text of n / 10^decimals, at the end of room[0..32); returns its start. */
-static char *fixed_text(char room[32], uint64_t n, int decimals) {
+/* Writes n / 10^decimals so that it ends at `end`; returns where it begins. At
+ * most 20 digits, a point and, before it, a zero. */
+static char *fixed_text(char *end, uint64_t n, int decimals) {
     while (decimals > 0 && n % 10 == 0) {
         n /= 10;
         decimals--;
     }
-    char *p = room + 32;
+    char *p = end;
     for (int i = 0; i < decimals; i++, n /= 10)
         *--p = (char)('0' + n % 10);
     if (decimals > 0)
@@ -111,10 +112,11 @@ static bool put_fixed(struct inv_buf *out, float x) {
             (bits & UINT64_C(0x1fffffff)) == UINT64_C(0x10000000))
             continue;
         char room[32];
-        char *text = fixed_text(room, n, decimals);
+        char *end = room + sizeof room;
+        char *text = fixed_text(end, n, decimals);
         if (x < 0)
             inv_buf_putc(out, '-');
-        inv_buf_append(out, text, (size_t)(room + 32 - text));
+        inv_buf_append(out, text, (size_t)(end - text));
         return true;
     }
     return false;
