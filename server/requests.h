@@ -153,8 +153,7 @@ enum inv_status inv_frame_need(const void *bytes, size_t len,
 /* Parses one complete frame of exactly `need` bytes; pointers into `bytes`
  * and the arena. NaN/Inf/magnitude checked: INV_NOT_FINITE, per item. */
 enum inv_status inv_frame_parse(const void *bytes, size_t need,
-                                struct inv_arena *arena,
-                                struct inv_frame *out,
+                                struct inv_arena *arena, struct inv_frame *out,
                                 struct inv_err *err) INV_MUST_USE;
 
 #endif

@@ -58,8 +58,7 @@ struct inv_json_limits {
  * the arena may still hand out: INV_TOO_LARGE. */
 enum inv_status inv_json_parse(struct inv_json_doc *doc,
                                struct inv_arena *arena, const char *body,
-                               size_t len,
-                               const struct inv_json_limits *limits,
+                               size_t len, const struct inv_json_limits *limits,
                                struct inv_err *err) INV_MUST_USE;
 void inv_json_close(struct inv_json_doc *doc); /* NULL root is fine */
 
@@ -71,8 +70,13 @@ enum inv_status inv_json_parse_plain(const char *text, size_t len,
 void inv_json_free(inv_json *value);
 
 enum inv_json_kind {
-    INV_JSON_NULL, INV_JSON_BOOL, INV_JSON_INT, INV_JSON_REAL,
-    INV_JSON_STRING, INV_JSON_ARRAY, INV_JSON_OBJECT,
+    INV_JSON_NULL,
+    INV_JSON_BOOL,
+    INV_JSON_INT,
+    INV_JSON_REAL,
+    INV_JSON_STRING,
+    INV_JSON_ARRAY,
+    INV_JSON_OBJECT,
 };
 enum inv_json_kind inv_json_kind(const inv_json *value);
 const char *inv_json_kind_name(enum inv_json_kind kind); /* "an integer" ... */
@@ -92,10 +96,12 @@ void inv_json_write(const inv_json *value, struct inv_buf *out);
 inv_json *inv_json_merge_patch(const inv_json *target, const inv_json *patch);
 
 /* ---- typed getters: absent = untouched; wrong type or range = INV_INVALID
- * with pointer "<at>/<key>" and both the wanted and the given in the text ---- */
+ * with pointer "<at>/<key>" and both the wanted and the given in the text ----
+ */
 enum inv_status inv_json_get_int(const inv_json *object, const char *at,
                                  const char *key, int64_t min, int64_t max,
-                                 int64_t *out, struct inv_err *err) INV_MUST_USE;
+                                 int64_t *out,
+                                 struct inv_err *err) INV_MUST_USE;
 enum inv_status inv_json_get_bool(const inv_json *object, const char *at,
                                   const char *key, bool *out,
                                   struct inv_err *err) INV_MUST_USE;
@@ -144,8 +150,8 @@ enum inv_status inv_json_row(const inv_json *payload, const char *at,
 
 /* ---- writing, straight into a buffer ---- */
 void inv_json_put_string(struct inv_buf *out, const char *text, size_t len);
-void inv_json_put_float(struct inv_buf *out, float x);   /* shortest that reads
-                                                            back the same */
+void inv_json_put_float(struct inv_buf *out, float x); /* shortest that reads
+                                                          back the same */
 void inv_json_put_double(struct inv_buf *out, double x);
 void inv_json_put_codes(struct inv_buf *out, const struct inv_codes *codes,
                         bool plural); /* [..] or [[..],..] as decoded floats */

@@ -101,7 +101,7 @@ static enum inv_status lay_out(const unsigned char *p, size_t len,
 enum inv_status inv_frame_need(const void *bytes, size_t len,
                                const struct inv_json_limits *limits,
                                size_t *need, struct inv_err *err) {
-    struct layout layout;
+    struct layout layout = {.need = 0};
     enum inv_status status = lay_out(bytes, len, limits, &layout, err);
     if (status == INV_OK)
         *need = layout.need;
@@ -147,7 +147,7 @@ enum inv_status inv_frame_parse(const void *bytes, size_t need,
     static const struct inv_json_limits widest = {INV_DIM_MAX,
                                                   INV_DOC_TOKENS_MAX};
     const unsigned char *p = bytes;
-    struct layout layout;
+    struct layout layout = {.need = 0};
     enum inv_status status = lay_out(p, need, &widest, &layout, err);
     if (status != INV_OK)
         return status;
