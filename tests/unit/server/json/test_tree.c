@@ -319,10 +319,10 @@ START_TEST(base64_vectors_decode_to_the_same_numbers) {
     static const float x[6] = {1, -2.5f, 0.125f, 3, 0, -7};
     struct inv_buf body = INV_BUF_INIT;
     struct inv_given given;
-    uint16_t half[6];
-    int8_t small[6];
-    uint16_t scales[2];
-    float wide[6];
+    uint16_t half[6] = {0};
+    int8_t small[6] = {0};
+    uint16_t scales[2] = {0, 0};
+    float wide[6] = {0};
     base64_body(&body, "vectors", x, sizeof x, "f32", "[2,3]", NULL, 0);
     ck_assert_int_eq(get(body.data, "vectors", &given), INV_OK);
     ck_assert(given.plural);
@@ -354,7 +354,8 @@ static void check_base64(const char *key, const float *x, size_t count,
                          const char *dtype, const char *shape,
                          const char *pointer, const char *text) {
     struct inv_buf body = INV_BUF_INIT;
-    struct inv_given given;
+    float other = 0;
+    struct inv_given given = {.matrix = {&other, 1, 1}}; /* must be reset */
     base64_body(&body, key, x, count * 4, dtype, shape, NULL, 0);
     enum inv_status status = get(body.data, key, &given);
     ck_assert_msg(status == INV_INVALID || status == INV_NOT_FINITE, "%s",
