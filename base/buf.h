@@ -21,7 +21,8 @@ struct inv_buf {
     bool failed;
 };
 
-#define INV_BUF_INIT {NULL, 0, 0, false}
+#define INV_BUF_INIT                                                           \
+    { NULL, 0, 0, false }
 
 void inv_buf_release(struct inv_buf *buf); /* frees, leaves it empty */
 void inv_buf_reset(struct inv_buf *buf);   /* empties, keeps the memory */

@@ -33,20 +33,20 @@ struct inv_ann_config {
     enum inv_ann_type type;
     enum inv_metric metric;
     size_t dim;
-    enum inv_dtype dtype;  /* flat only: F32 or F16 codes */
-    uint32_t hnsw_m;       /* 0: 32 */
+    enum inv_dtype dtype;          /* flat only: F32 or F16 codes */
+    uint32_t hnsw_m;               /* 0: 32 */
     uint32_t hnsw_ef_construction; /* 0: 200 */
-    uint32_t nlist;        /* ivf; 0: 4 * sqrt(rows), 39 training rows each */
-    uint32_t pq_m;         /* ivf_pq; sub-quantizers, 0: dim / 4 (4-bit) or
-                              dim / 8 (8-bit), made to divide dim */
-    uint32_t pq_bits;      /* 4 (fast scan, default) or 8 (plain) */
-    uint32_t train_size;   /* rows sampled for training, 0: by nlist */
-    uint64_t seed;         /* of the training sample and of k-means */
-    int threads;           /* for building, >= 1 */
-    uint32_t nprobe;       /* ivf; lists a search reads when its params do not
-                              say, 0: max(16, nlist / 16). Where
-                              INV_ANN_NPROBE is missing it is what every
-                              search uses. */
+    uint32_t nlist;      /* ivf; 0: 4 * sqrt(rows), 39 training rows each */
+    uint32_t pq_m;       /* ivf_pq; sub-quantizers, 0: dim / 4 (4-bit) or
+                            dim / 8 (8-bit), made to divide dim */
+    uint32_t pq_bits;    /* 4 (fast scan, default) or 8 (plain) */
+    uint32_t train_size; /* rows sampled for training, 0: by nlist */
+    uint64_t seed;       /* of the training sample and of k-means */
+    int threads;         /* for building, >= 1 */
+    uint32_t nprobe;     /* ivf; lists a search reads when its params do not
+                            say, 0: max(16, nlist / 16). Where
+                            INV_ANN_NPROBE is missing it is what every
+                            search uses. */
 };
 
 /* Name in requests and manifests: "flat", "hnsw", ...; -1 / NULL if unknown. */
@@ -54,16 +54,16 @@ const char *inv_ann_type_name(enum inv_ann_type type);
 int inv_ann_type_parse(const char *name);
 
 enum inv_ann_caps {
-    INV_ANN_EXACT = 1,    /* returns the true top k of what it stores */
-    INV_ANN_SELECTOR = 2, /* `allowed` is honoured inside the search */
-    INV_ANN_EF = 4,       /* params.ef acts */
-    INV_ANN_NPROBE = 8,   /* params.nprobe acts */
+    INV_ANN_EXACT = 1,       /* returns the true top k of what it stores */
+    INV_ANN_SELECTOR = 2,    /* `allowed` is honoured inside the search */
+    INV_ANN_EF = 4,          /* params.ef acts */
+    INV_ANN_NPROBE = 8,      /* params.nprobe acts */
     INV_ANN_COMPRESSED = 16, /* scores are approximate: rescore */
 };
 
 struct inv_ann_params {
-    uint32_t ef;     /* 0: max(64, k) */
-    uint32_t nprobe; /* 0: config.nprobe */
+    uint32_t ef;             /* 0: max(64, k) */
+    uint32_t nprobe;         /* 0: config.nprobe */
     const uint64_t *allowed; /* bitset over entries (base/bitset.h), NULL: all.
                                 Only where INV_ANN_SELECTOR; INV_UNSUPPORTED
                                 elsewhere. A selective set widens ef and

@@ -35,8 +35,12 @@ struct inv_field {
 };
 
 struct inv_value {
-    enum { INV_VALUE_STRING, INV_VALUE_INT, INV_VALUE_FLOAT, INV_VALUE_BOOL }
-        kind;
+    enum {
+        INV_VALUE_STRING,
+        INV_VALUE_INT,
+        INV_VALUE_FLOAT,
+        INV_VALUE_BOOL
+    } kind;
     union {
         struct {
             const char *text; /* not necessarily NUL-terminated */

@@ -59,7 +59,7 @@ ptrdiff_t inv_body_read(struct inv_body_stream *stream, void *out, size_t cap);
 #define INV_RESPONSE_HEADERS_MAX 8
 
 struct inv_response {
-    int status; /* 200 to begin with */
+    int status;               /* 200 to begin with */
     const char *content_type; /* "application/json" to begin with; static */
     struct inv_buf body;
     struct {
@@ -74,10 +74,10 @@ void inv_response_header(struct inv_response *response, const char *name,
 
 /* What is known of a request when its headers have arrived. */
 struct inv_route_limits {
-    size_t max_body;  /* 413 above it, at the headers if they say so */
-    bool stream;      /* handler reads the body itself (bulk); runs on the bulk
-                         pool; max_body does not apply */
-    bool immediate;   /* livez, readyz, metrics: answered on the I/O thread */
+    size_t max_body; /* 413 above it, at the headers if they say so */
+    bool stream;     /* handler reads the body itself (bulk); runs on the bulk
+                        pool; max_body does not apply */
+    bool immediate;  /* livez, readyz, metrics: answered on the I/O thread */
 };
 
 struct inv_http_config {
