@@ -39,7 +39,7 @@ CXXFLAGS_ALL := -std=c++17 $(OPT) $(HARDEN) $(WARN) -isystem $(FAISS_PREFIX)/inc
 	-fopenmp $(CXXFLAGS)
 LDFLAGS_ALL := $(OPT) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 LIBS := -L$(FAISS_PREFIX)/lib -lfaiss_c -lfaiss -lmicrohttpd -ljansson \
-	-lsqlite3 -lcurl -lutf8proc -llapacke -llapack -lopenblas -lgomp \
+	-lsqlite3 -lcurl -lutf8proc -llapacke -llapack -lopenblas -lz -lgomp \
 	-lpthread -lm
 
 SOURCES := $(filter-out server/main.c cli/main.c,$(wildcard base/*.c \

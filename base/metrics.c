@@ -16,13 +16,13 @@ const double inv_seconds_bounds[15] = {0.00025, 0.0005, 0.001, 0.0025, 0.005,
                                        0.01,    0.025,  0.05,  0.1,    0.25,
                                        0.5,     1,      2.5,   5,      10};
 
-static struct inv_metric *_Atomic registered;
+static struct inv_meter *_Atomic registered;
 static pthread_mutex_t registration = PTHREAD_MUTEX_INITIALIZER;
 
-void inv_metric_register(struct inv_metric *metric) {
+void inv_metric_register(struct inv_meter *metric) {
     pthread_mutex_lock(&registration);
-    struct inv_metric *_Atomic *place = &registered;
-    struct inv_metric *at = atomic_load(place);
+    struct inv_meter *_Atomic *place = &registered;
+    struct inv_meter *at = atomic_load(place);
     while (at != NULL && at != metric && strcmp(at->name, metric->name) <= 0) {
         place = &at->next;
         at = atomic_load(place);
@@ -35,15 +35,15 @@ void inv_metric_register(struct inv_metric *metric) {
 }
 
 /* Compares as much as a child can hold. */
-static bool same_values(const struct inv_metric *child, const char *value1,
+static bool same_values(const struct inv_meter *child, const char *value1,
                         const char *value2) {
     return strncmp(child->values[0], value1, INV_METRIC_VALUE_MAX) == 0 &&
            strncmp(child->values[1], value2, INV_METRIC_VALUE_MAX) == 0;
 }
 
-static struct inv_metric *new_child(const struct inv_metric *metric,
+static struct inv_meter *new_child(const struct inv_meter *metric,
                                     const char *value1, const char *value2) {
-    struct inv_metric *child = calloc(1, sizeof *child);
+    struct inv_meter *child = calloc(1, sizeof *child);
     if (child == NULL)
         return NULL;
     child->name = metric->name;
@@ -56,15 +56,15 @@ static struct inv_metric *new_child(const struct inv_metric *metric,
     return child;
 }
 
-struct inv_metric *inv_metric_with(struct inv_metric *metric,
+struct inv_meter *inv_metric_with(struct inv_meter *metric,
                                    const char *value1, const char *value2) {
     value1 = value1 == NULL ? "" : value1;
     value2 = value2 == NULL ? "" : value2;
-    struct inv_metric *fresh = NULL;
-    struct inv_metric *head = atomic_load(&metric->children);
-    struct inv_metric *seen = NULL; /* what was searched already */
+    struct inv_meter *fresh = NULL;
+    struct inv_meter *head = atomic_load(&metric->children);
+    struct inv_meter *seen = NULL; /* what was searched already */
     for (;;) {
-        for (struct inv_metric *c = head; c != seen; c = atomic_load(&c->next))
+        for (struct inv_meter *c = head; c != seen; c = atomic_load(&c->next))
             if (same_values(c, value1, value2)) {
                 free(fresh);
                 return c;
@@ -105,28 +105,28 @@ static void add_double(_Atomic uint64_t *place, double delta) {
         continue;
 }
 
-static void touch(struct inv_metric *metric) {
+static void touch(struct inv_meter *metric) {
     if (atomic_load_explicit(&metric->touched, memory_order_relaxed) == 0)
         atomic_store_explicit(&metric->touched, 1, memory_order_relaxed);
 }
 
-void inv_counter_add(struct inv_metric *metric, uint64_t n) {
+void inv_counter_add(struct inv_meter *metric, uint64_t n) {
     atomic_fetch_add_explicit(&metric->number, n, memory_order_relaxed);
     touch(metric);
 }
 
-void inv_gauge_set(struct inv_metric *metric, double value) {
+void inv_gauge_set(struct inv_meter *metric, double value) {
     atomic_store_explicit(&metric->number, as_bits(value),
                           memory_order_relaxed);
     touch(metric);
 }
 
-void inv_gauge_add(struct inv_metric *metric, double delta) {
+void inv_gauge_add(struct inv_meter *metric, double delta) {
     add_double(&metric->number, delta);
     touch(metric);
 }
 
-void inv_histogram_observe(struct inv_metric *metric, double value) {
+void inv_histogram_observe(struct inv_meter *metric, double value) {
     if (isnan(value))
         return;
     size_t b = 0;
@@ -163,7 +163,7 @@ static void put_double(struct inv_buf *out, double value) {
 
 /* name<suffix>{label="value",le="bound"}, followed by a space; le NULL: no
  * such label. */
-static void put_name(struct inv_buf *out, const struct inv_metric *m,
+static void put_name(struct inv_buf *out, const struct inv_meter *m,
                      const char *suffix, const double *le, bool other) {
     char open = '{';
     inv_buf_puts(out, m->name);
@@ -183,7 +183,7 @@ static void put_name(struct inv_buf *out, const struct inv_metric *m,
     inv_buf_puts(out, open == ',' ? "} " : " ");
 }
 
-static void put_histogram(struct inv_buf *out, const struct inv_metric *m,
+static void put_histogram(struct inv_buf *out, const struct inv_meter *m,
                           bool other) {
     uint64_t total = 0;
     for (size_t b = 0; b <= m->bound_count; b++) {
@@ -199,7 +199,7 @@ static void put_histogram(struct inv_buf *out, const struct inv_metric *m,
     inv_buf_printf(out, "%" PRIu64 "\n", total);
 }
 
-static void put_metric(struct inv_buf *out, const struct inv_metric *m,
+static void put_metric(struct inv_buf *out, const struct inv_meter *m,
                        bool other) {
     if (m->kind == INV_KIND_HISTOGRAM) {
         put_histogram(out, m, other);
@@ -216,14 +216,14 @@ static void put_metric(struct inv_buf *out, const struct inv_metric *m,
 
 void inv_metrics_render(struct inv_buf *out) {
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
-    for (struct inv_metric *m = atomic_load(&registered); m != NULL;
+    for (struct inv_meter *m = atomic_load(&registered); m != NULL;
          m = atomic_load(&m->next)) {
         inv_buf_printf(out, "# HELP %s ", m->name);
         put_escaped(out, m->help, false);
         inv_buf_printf(out, "\n# TYPE %s %s\n", m->name, kinds[m->kind]);
         if (m->labels[0] == NULL || atomic_load(&m->touched) != 0)
             put_metric(out, m, m->labels[0] != NULL);
-        for (struct inv_metric *c = atomic_load(&m->children); c != NULL;
+        for (struct inv_meter *c = atomic_load(&m->children); c != NULL;
              c = atomic_load(&c->next))
             put_metric(out, c, false);
     }

@@ -4,7 +4,7 @@
  * counts; it is registered once at start and updated from any thread without
  * a lock:
  *
- *   static struct inv_metric requests = INV_COUNTER("invar_requests_total",
+ *   static struct inv_meter requests = INV_COUNTER("invar_requests_total",
  *       "Requests answered.", "route", "status");
  *   inv_metric_register(&requests);
  *   inv_counter_add(inv_metric_with(&requests, "search", "200"), 1);
@@ -28,7 +28,7 @@
 
 enum inv_metric_kind { INV_KIND_COUNTER, INV_KIND_GAUGE, INV_KIND_HISTOGRAM };
 
-struct inv_metric {
+struct inv_meter {
     const char *name, *help; /* constants */
     enum inv_metric_kind kind;
     const char *labels[INV_METRIC_LABELS]; /* NULL: fewer labels */
@@ -41,8 +41,8 @@ struct inv_metric {
     _Atomic uint64_t buckets[INV_METRIC_BUCKETS + 1]; /* not cumulative */
     _Atomic uint64_t touched;
     _Atomic uint64_t child_count;
-    struct inv_metric *_Atomic children;
-    struct inv_metric *_Atomic next;
+    struct inv_meter *_Atomic children;
+    struct inv_meter *_Atomic next;
 };
 
 /* Labels: names, or NULL where there are fewer (fill from the left). */
@@ -72,20 +72,20 @@ struct inv_metric {
 extern const double inv_seconds_bounds[15];
 
 /* Adds it to what is rendered, in the order of names. Twice does nothing. */
-void inv_metric_register(struct inv_metric *metric);
+void inv_metric_register(struct inv_meter *metric);
 
 /* The child of a labelled metric for these values (NULL where there is no such
  * label); made when new, lives as long as the process, may be kept by the
  * caller. Never NULL: beyond INV_METRIC_CHILDREN combinations, or out of
  * memory, it is the metric itself, shown with the value "other". */
-struct inv_metric *inv_metric_with(struct inv_metric *metric,
+struct inv_meter *inv_metric_with(struct inv_meter *metric,
                                    const char *value1, const char *value2);
 
-void inv_counter_add(struct inv_metric *metric, uint64_t n);
-void inv_gauge_set(struct inv_metric *metric, double value);
-void inv_gauge_add(struct inv_metric *metric, double delta);
+void inv_counter_add(struct inv_meter *metric, uint64_t n);
+void inv_gauge_set(struct inv_meter *metric, double value);
+void inv_gauge_add(struct inv_meter *metric, double delta);
 /* NaN is ignored. A value equal to a bound belongs to that bucket. */
-void inv_histogram_observe(struct inv_metric *metric, double value);
+void inv_histogram_observe(struct inv_meter *metric, double value);
 
 /* Appends every registered metric; check out->failed. A histogram's _count is
  * the sum of its buckets as they were read, so the two always agree. */

@@ -35,9 +35,10 @@ struct inv_request {
     const char *body; /* whole body; NULL for a streaming route */
     size_t body_len;
     struct inv_body_stream *stream; /* of a streaming route, else NULL */
-    const char *content_type;       /* media type, lower case, no parameters */
-    const char *request_id;         /* X-Request-ID as sent, or generated */
-    const char *authorization;      /* header values or NULL */
+    /* Media type, lower case, without parameters; "" if none was sent. */
+    const char *content_type;
+    const char *request_id;    /* X-Request-ID as sent, or generated */
+    const char *authorization; /* header values or NULL */
     const char *api_key;
     const char *if_match;
     const char *idempotency_key;

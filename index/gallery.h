@@ -1,0 +1,124 @@
+/*
+ * gallery.h: one collection's stored vectors: catalog rows, vector logs,
+ * segments, and the view that searches take. It knows neither encoders nor
+ * JSON: codes come ready or through an encoding's callback, payload values
+ * through `row`.
+ *
+ * Threads. Reading: inv_gallery_view from any thread, then no lock. Changing:
+ * only inside an operation of the writer thread (writer.h): the change
+ * functions below edit the next view, prepare makes it durable, publish shows
+ * it. Building (seal, merge, rebuild, compaction): one builder thread at a
+ * time, gallery_build.c.
+ */
+#ifndef INV_INDEX_GALLERY_H
+#define INV_INDEX_GALLERY_H
+
+#include "index/catalog.h"
+#include "index/view.h"
+
+struct inv_gallery;
+
+/* Payload text to the values of the indexed fields; *out malloc'ed or NULL. */
+typedef enum inv_status inv_row_reader(const struct inv_schema *schema,
+                                       const char *payload, size_t len,
+                                       struct inv_row **out,
+                                       struct inv_err *err);
+
+struct inv_gallery_options {
+    const char *dir; /* DATA/collections/<uuid> */
+    int64_t collection;
+    struct inv_catalog *catalog;
+    inv_row_reader *row;
+    size_t roll_bytes;  /* of a vector log; 0: INV_VLOG_ROLL */
+    size_t fresh_limit; /* entries of a fresh segment; 0: INV_FRESH_DEFAULT */
+    uint64_t next_vseq, next_version, next_gen;
+    struct inv_schema *schema;
+    /* every encoding that a segment may have been made with; the last one is
+     * for what comes next */
+    struct inv_encoding *const *encodings;
+    size_t encoding_count;
+};
+
+/* Reads the catalog, opens logs and segments. A segment that is missing or
+ * damaged is logged, its entries are served from memory, and `degraded` below
+ * says so until a build has replaced it. */
+enum inv_status inv_gallery_open(const struct inv_gallery_options *options,
+                                 struct inv_gallery **out,
+                                 struct inv_err *err) INV_MUST_USE;
+void inv_gallery_close(struct inv_gallery *gallery);
+
+/* A new reference to the current view: inv_ref_put it. */
+struct inv_view *inv_gallery_view(struct inv_gallery *gallery);
+int64_t inv_gallery_collection(const struct inv_gallery *gallery);
+/* "" or why the gallery does not run as it should (static while true). */
+void inv_gallery_degraded(struct inv_gallery *gallery, char *out, size_t size);
+/* True after a disk error: writes are refused until restart. */
+bool inv_gallery_read_only(struct inv_gallery *gallery);
+/* Monotonic time of the last change, for sealing when idle. */
+int64_t inv_gallery_changed_ns(struct inv_gallery *gallery);
+
+/* ---- changes: on the writer thread, inside an operation ---- */
+
+enum inv_put_mode { INV_PUT_UPSERT, INV_PUT_INSERT, INV_PUT_UPDATE };
+
+struct inv_put {
+    const char *id;
+    size_t id_len;
+    int64_t space;
+    struct inv_codes codes;            /* as they are to be stored */
+    const struct inv_encoding *encoding; /* that made `code`; may be outdated */
+    float *code;                       /* code_dim floats; is changed */
+    const char *payload;               /* JSON text, NULL: none */
+    size_t payload_len;
+    const struct inv_schema *schema;   /* that `row` was read for */
+    struct inv_row *row; /* becomes the gallery's once published */
+    bool created;        /* out: was not there before */
+    uint64_t version;    /* out */
+};
+
+/* insert: INV_CONFLICT when one of the ids exists; update: INV_NOT_FOUND when
+ * one does not. Changes nothing. */
+enum inv_status inv_gallery_check(struct inv_gallery *gallery,
+                                  struct inv_db *db, enum inv_put_mode mode,
+                                  const struct inv_put *puts, size_t count,
+                                  struct inv_err *err) INV_MUST_USE;
+enum inv_status inv_gallery_put(struct inv_gallery *gallery, struct inv_db *db,
+                                struct inv_put *put,
+                                struct inv_err *err) INV_MUST_USE;
+/* *found says whether it was there. */
+enum inv_status inv_gallery_remove(struct inv_gallery *gallery,
+                                   struct inv_db *db, const char *id,
+                                   size_t id_len, bool *found,
+                                   struct inv_err *err) INV_MUST_USE;
+/* Replaces the payload of document `doc` (its vseq as found). `row`: a
+ * reference is taken. */
+enum inv_status inv_gallery_set_payload(struct inv_gallery *gallery,
+                                        struct inv_db *db,
+                                        const struct inv_document_row *document,
+                                        const char *payload, size_t payload_len,
+                                        struct inv_shared_row *row,
+                                        uint64_t *version,
+                                        struct inv_err *err) INV_MUST_USE;
+/* Other fields are indexed from now on: reads every payload. A value that does
+ * not fit: INV_INVALID naming the document. */
+enum inv_status inv_gallery_set_schema(struct inv_gallery *gallery,
+                                       struct inv_db *db,
+                                       struct inv_schema *schema,
+                                       struct inv_err *err) INV_MUST_USE;
+/* What comes next is encoded with this one (a reference is taken). */
+enum inv_status inv_gallery_set_encoding(struct inv_gallery *gallery,
+                                         struct inv_encoding *encoding,
+                                         struct inv_err *err) INV_MUST_USE;
+
+/* ---- the writer's part of a commit ---- */
+
+/* Counters to the catalog, logs to the disk. */
+enum inv_status inv_gallery_prepare(struct inv_gallery *gallery,
+                                    struct inv_db *db,
+                                    struct inv_err *err) INV_MUST_USE;
+void inv_gallery_publish(struct inv_gallery *gallery); /* cannot fail */
+void inv_gallery_discard(struct inv_gallery *gallery);
+/* A change failed half-way: the whole transaction has to go. */
+bool inv_gallery_poisoned(const struct inv_gallery *gallery);
+
+#endif

@@ -1,0 +1,497 @@
+/*
+ * gallery_build.c: seal, merge and rebuild: one function with different inputs.
+ *
+ *   freeze (writer)  a new fresh part takes what comes from now on
+ *   gather           live entries of the inputs, by vseq
+ *   build, open      index files in a new directory, checked by reading
+ *   postings         from payload values in memory or the catalog
+ *   swap (writer)    catalog row and view change in one commit
+ *
+ * What died or was patched in the meantime is carried over in the swap.
+ */
+#include "index/build.h"
+#include "index/gallery_internal.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Entry i of the new segment comes from entry `local` of input `input`. */
+struct origin {
+    uint64_t vseq;
+    uint32_t input, local;
+};
+
+struct job {
+    struct inv_gallery *gallery;
+    struct inv_build *build;
+    uint64_t gen;
+    char dir[4096];
+    struct inv_view *view; /* as of the freeze */
+    struct inv_part **inputs;
+    size_t input_count;
+    struct origin *origins;
+    uint64_t *vseqs;
+    size_t count;
+    struct inv_part part; /* the new one */
+};
+
+enum inv_ann_type inv_ann_auto(size_t count, size_t dim) {
+    if (count <= 20000)
+        return INV_ANN_FLAT;
+    if (count <= 1000000)
+        return dim > 512 ? INV_ANN_HNSW_SQ8 : INV_ANN_HNSW;
+    return INV_ANN_IVF_PQ;
+}
+
+bool inv_gallery_wants_build(struct inv_gallery *gallery, size_t idle_entries,
+                             int64_t idle_ns) {
+    struct inv_view *view = inv_gallery_view(gallery);
+    size_t fresh = 0;
+    bool full = false;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct inv_part *part = &view->parts[i];
+        if (part->segment->gen != 0)
+            continue;
+        fresh += part->live->count;
+        full = full || part->count == part->segment->cap;
+    }
+    inv_ref_put(view);
+    int64_t quiet = (int64_t)inv_now_ns() -
+                    inv_gallery_changed_ns(gallery);
+    return full || (fresh >= idle_entries && quiet > idle_ns);
+}
+
+/* ---- freeze ---- */
+
+static enum inv_status freeze(void *ctx, struct inv_db *db,
+                              struct inv_err *err) {
+    struct job *job = ctx;
+    struct inv_gallery *gallery = job->gallery;
+    (void)db;
+    struct inv_view *next = inv_gallery_edit(gallery);
+    if (next == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a view");
+    job->gen = gallery->counters.gen++;
+    const struct inv_part *last =
+        next->count == 0 ? NULL : &next->parts[next->count - 1];
+    if (last == NULL || last->segment->gen != 0 || last->count == 0)
+        return INV_OK;
+    size_t cap = last->segment->cap < gallery->fresh_limit
+                     ? last->segment->cap
+                     : gallery->fresh_limit;
+    return inv_gallery_add_fresh(gallery, cap, err);
+}
+
+/* ---- choosing and gathering ---- */
+
+/* All fresh parts but the active one; with everything all sealed ones too, else
+ * those that are not much larger than what is being written anyway, so that
+ * the number of segments stays logarithmic. */
+static enum inv_status choose_inputs(struct job *job, struct inv_err *err) {
+    struct inv_view *view = job->view;
+    job->inputs = calloc(view->count + 1, sizeof(struct inv_part *));
+    if (job->inputs == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a build");
+    size_t size = 0;
+    for (size_t i = 0; i < view->count; i++) {
+        struct inv_part *part = &view->parts[i];
+        bool active = i + 1 == view->count && part->count == 0;
+        if (part->segment->gen == 0 && !active) {
+            job->inputs[job->input_count++] = part;
+            size += part->live->count;
+        }
+    }
+    if (job->input_count == 0 && !job->build->everything)
+        return INV_OK;
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < view->count; i++) {
+            struct inv_part *part = &view->parts[i];
+            bool chosen = part->segment->gen == 0;
+            for (size_t j = 0; j < job->input_count && !chosen; j++)
+                chosen = job->inputs[j] == part;
+            if (chosen || (!job->build->everything &&
+                           part->live->count > 2 * size))
+                continue;
+            job->inputs[job->input_count++] = part;
+            size += part->live->count;
+            more = true;
+        }
+    }
+    return INV_OK;
+}
+
+static int by_vseq(const void *a, const void *b) {
+    uint64_t x = ((const struct origin *)a)->vseq;
+    uint64_t y = ((const struct origin *)b)->vseq;
+    return (x > y) - (x < y);
+}
+
+static enum inv_status gather(struct job *job, struct inv_err *err) {
+    size_t count = 0;
+    for (size_t i = 0; i < job->input_count; i++)
+        count += job->inputs[i]->live->count;
+    job->origins = malloc((count + 1) * sizeof *job->origins);
+    job->vseqs = malloc((count + 1) * sizeof *job->vseqs);
+    if (job->origins == NULL || job->vseqs == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu entries",
+                        count);
+    for (size_t i = 0; i < job->input_count; i++) {
+        const struct inv_part *part = job->inputs[i];
+        for (size_t e = inv_bitset_next(part->live->set, part->count, 0);
+             e < part->count;
+             e = inv_bitset_next(part->live->set, part->count, e + 1))
+            job->origins[job->count++] =
+                (struct origin){.vseq = part->entries->items[e].vseq,
+                                .input = (uint32_t)i,
+                                .local = (uint32_t)e};
+    }
+    if (job->count > 0)
+        qsort(job->origins, job->count, sizeof *job->origins, by_vseq);
+    for (size_t i = 0; i < job->count; i++)
+        job->vseqs[i] = job->origins[i].vseq;
+    return INV_OK;
+}
+
+static const struct inv_entry *origin_entry(const struct job *job, size_t i) {
+    const struct origin *origin = &job->origins[i];
+    return &job->inputs[origin->input]->entries->items[origin->local];
+}
+
+/* ---- building ---- */
+
+static enum inv_status read_stored(void *ctx, size_t i, struct inv_codes *out,
+                                   struct inv_err *err) {
+    struct job *job = ctx;
+    return inv_vlog_get(job->view->logs, &origin_entry(job, i)->place, out,
+                        err);
+}
+
+static bool progress(void *ctx, const char *stage, size_t done, size_t total) {
+    const struct inv_build *build = ((struct job *)ctx)->build;
+    return build->progress != NULL &&
+           build->progress(build->ctx, stage, done, total);
+}
+
+static enum inv_status check_memory(const struct inv_ann_config *config,
+                                    size_t count, struct inv_err *err) {
+    size_t need = inv_ann_estimate(config, count);
+    size_t have =
+        (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    if (need > have / 10 * 9)
+        return inv_fail(err, INV_MEMORY,
+                        "building %s over %zu entries needs about %zu MB, "
+                        "this machine has %zu MB",
+                        inv_ann_type_name(config->type), count, need >> 20,
+                        have >> 20);
+    return INV_OK;
+}
+
+static enum inv_status make_segment(struct job *job, struct inv_err *err) {
+    struct inv_gallery *gallery = job->gallery;
+    struct inv_encoding *encoding = job->view->encoding;
+    struct inv_ann_config config = job->build->config;
+    if (config.type == INV_ANN_AUTO)
+        config.type = inv_ann_auto(job->count, encoding->ann_dim);
+    job->build->built = config.type;
+    config.dim = encoding->ann_dim;
+    struct inv_segment_source source = {.read = read_stored,
+                                        .vseqs = job->vseqs,
+                                        .count = job->count,
+                                        .progress = progress,
+                                        .ctx = job};
+    enum inv_status status = check_memory(&config, job->count, err);
+    if (status == INV_OK)
+        status = inv_segment_build(job->dir, job->gen, encoding, &config,
+                                   &source, err);
+    uint64_t *vseqs = NULL;
+    if (status == INV_OK)
+        status = inv_segment_open(job->dir, job->gen, inv_gallery_encoding,
+                                  gallery, &job->part.segment, &vseqs, err);
+    free(vseqs);
+    return status;
+}
+
+/* Values of an entry: in memory, or from the catalog (*owned is freed). */
+static enum inv_status entry_row(struct job *job, struct inv_db *db, size_t i,
+                                 const struct inv_row **row,
+                                 struct inv_row **owned, struct inv_err *err) {
+    const struct origin *origin = &job->origins[i];
+    const struct inv_part *input = job->inputs[origin->input];
+    *owned = NULL;
+    *row = inv_part_row(input, origin->local);
+    if (*row != NULL || input->segment->gen == 0 ||
+        job->view->schema->count == 0)
+        return INV_OK;
+    struct inv_document_row document;
+    enum inv_status status =
+        inv_db_find_doc(db, origin_entry(job, i)->doc, &document, err);
+    if (status != INV_OK || document.payload == NULL)
+        return status;
+    status = job->gallery->row(job->view->schema, document.payload,
+                               document.payload_len, owned, err);
+    *row = *owned;
+    return status;
+}
+
+static enum inv_status make_postings(struct job *job, struct inv_err *err) {
+    struct inv_gallery *gallery = job->gallery;
+    const struct inv_schema *schema = job->view->schema;
+    struct inv_part *part = &job->part;
+    struct inv_postings_builder *builder = NULL;
+    struct inv_postings *postings = NULL;
+    struct inv_db *db = NULL;
+    enum inv_status status = inv_catalog_borrow(gallery->catalog, &db, err);
+    if (status == INV_OK)
+        status = inv_postings_builder_new(schema->fields, schema->count,
+                                          job->count, &builder, err);
+    for (size_t i = 0; status == INV_OK && i < job->count; i++) {
+        const struct inv_entry *from = origin_entry(job, i);
+        struct inv_entry *to = &part->entries->items[i];
+        const struct inv_row *row;
+        struct inv_row *owned;
+        *to = *from;
+        to->id = inv_entries_keep_id(part->entries, from->id, from->id_len);
+        if (to->id == NULL) {
+            status = inv_fail(err, INV_MEMORY, "out of memory for ids");
+            break;
+        }
+        status = entry_row(job, db, i, &row, &owned, err);
+        if (status == INV_OK)
+            status = inv_postings_builder_add(builder, (uint32_t)i, to->id,
+                                              to->id_len, row, err);
+        free(owned);
+        if (status == INV_OK && i % 4096 == 0 &&
+            progress(job, "postings", i, job->count))
+            status = inv_fail(err, INV_CANCELLED, "cancelled");
+    }
+    if (status == INV_OK) {
+        status = inv_postings_build(builder, &postings, err);
+        builder = NULL;
+    }
+    inv_postings_builder_free(builder);
+    if (db != NULL)
+        inv_catalog_return(gallery->catalog, db);
+    if (status == INV_OK) {
+        part->postings = inv_shared_postings_new(postings);
+        if (part->postings == NULL)
+            status = inv_fail(err, INV_MEMORY, "out of memory for postings");
+    }
+    return status;
+}
+
+static enum inv_status make_part(struct job *job, struct inv_err *err) {
+    enum inv_status status = make_segment(job, err);
+    if (status != INV_OK)
+        return status;
+    job->part.count = job->count;
+    job->part.entries = inv_entries_new(job->count, false, NULL);
+    if (job->part.entries == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu entries",
+                        job->count);
+    return make_postings(job, err);
+}
+
+/* ---- swap ---- */
+
+static struct inv_part *find_part(struct inv_view *view,
+                                  const struct inv_segment *segment) {
+    for (size_t i = 0; i < view->count; i++)
+        if (view->parts[i].segment == segment)
+            return &view->parts[i];
+    return NULL;
+}
+
+/* Patches of the inputs that are newer than what the postings were made of. */
+static enum inv_status carry_overlay(struct job *job,
+                                     const struct inv_part *input,
+                                     struct inv_err *err) {
+    struct inv_part *part = &job->part;
+    const struct inv_overlay *old = input->overlay;
+    for (size_t i = 0; old != NULL && i < old->count; i++) {
+        const struct inv_overlay_item *item = &old->items[i];
+        size_t entry;
+        if (item->version <= job->view->version ||
+            !inv_entries_find(part->entries, part->count,
+                              input->entries->items[item->entry].vseq, &entry))
+            continue;
+        struct inv_overlay *overlay = inv_overlay_with(
+            part->overlay, (uint32_t)entry, item->version, item->row);
+        if (overlay == NULL)
+            return inv_fail(err, INV_MEMORY, "out of memory for payloads");
+        inv_ref_put(part->overlay);
+        part->overlay = overlay;
+    }
+    return INV_OK;
+}
+
+/* The entries as they are now: alive or not, moved by a compaction or not. */
+static enum inv_status carry_entries(struct job *job, struct inv_view *next,
+                                     struct inv_err *err) {
+    struct inv_part *part = &job->part;
+    inv_ref_put(part->live);
+    inv_ref_put(part->overlay);
+    part->overlay = NULL;
+    part->live = inv_live_new(job->count);
+    part->live_owned = true;
+    if (part->live == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a bitset");
+    struct inv_part *now[64];
+    for (size_t i = 0; i < job->input_count; i++) {
+        struct inv_part *input = find_part(next, job->inputs[i]->segment);
+        if (input == NULL)
+            return inv_fail(err, INV_CONFLICT,
+                            "the segments changed during the build");
+        now[i] = input;
+        enum inv_status status = carry_overlay(job, input, err);
+        if (status != INV_OK)
+            return status;
+    }
+    for (size_t i = 0; i < job->count; i++) {
+        const struct inv_part *input = now[job->origins[i].input];
+        uint32_t local = job->origins[i].local;
+        part->entries->items[i].place = input->entries->items[local].place;
+        if (!inv_bitset_has(input->live->set, local))
+            continue;
+        inv_bitset_add(part->live->set, i);
+        part->live->count++;
+    }
+    return INV_OK;
+}
+
+static enum inv_status drop_inputs(struct job *job, struct inv_db *db,
+                                   struct inv_err *err) {
+    struct inv_gallery *gallery = job->gallery;
+    struct inv_view *next = gallery->next;
+    enum inv_status status = INV_OK;
+    for (size_t i = 0; status == INV_OK && i < job->input_count; i++) {
+        struct inv_part *part = find_part(next, job->inputs[i]->segment);
+        if (part == NULL)
+            continue;
+        struct inv_segment *segment = part->segment;
+        if (segment->gen != 0)
+            status = inv_db_delete_segment(db, gallery->collection,
+                                           segment->gen, err);
+        if (status == INV_OK && segment->gen != 0)
+            status = inv_gallery_doom(gallery, segment, err);
+        inv_ref_put(part->postings);
+        inv_ref_put(part->overlay);
+        inv_ref_put(part->live);
+        inv_ref_put(part->entries);
+        inv_ref_put(part->segment);
+        size_t at = (size_t)(part - next->parts);
+        memmove(part, part + 1, (next->count - at - 1) * sizeof *part);
+        next->count--;
+        gallery->next_room++;
+    }
+    return status;
+}
+
+/* The active fresh part must stay the last one. */
+static void put_first(struct inv_view *view) {
+    struct inv_part added = view->parts[view->count - 1];
+    memmove(&view->parts[1], &view->parts[0],
+            (view->count - 1) * sizeof view->parts[0]);
+    view->parts[0] = added;
+}
+
+static enum inv_status swap(void *ctx, struct inv_db *db, struct inv_err *err) {
+    struct job *job = ctx;
+    struct inv_gallery *gallery = job->gallery;
+    struct inv_view *next = inv_gallery_edit(gallery);
+    if (next == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a view");
+    enum inv_status status = INV_OK;
+    if (job->count > 0)
+        status = carry_entries(job, next, err);
+    if (status != INV_OK)
+        return status;
+    status = drop_inputs(job, db, err);
+    if (status == INV_OK && job->count > 0) {
+        struct inv_part part = job->part;
+        inv_ref_get(part.segment);
+        inv_ref_get(part.entries);
+        inv_ref_get(part.live);
+        inv_ref_get(part.postings);
+        inv_ref_get(part.overlay);
+        part.live_owned = false;
+        status = inv_gallery_add_part(gallery, &part, err);
+        if (status == INV_OK) {
+            put_first(gallery->next);
+            status = inv_db_add_segment(db, gallery->collection, job->gen, err);
+        }
+    }
+    return status == INV_OK ? INV_OK : inv_gallery_poison(gallery, status);
+}
+
+static void swapped(void *ctx) {
+    struct inv_gallery *gallery = ((struct job *)ctx)->gallery;
+    pthread_mutex_lock(&gallery->lock);
+    if (strncmp(gallery->degraded, "segment", 7) == 0)
+        gallery->degraded[0] = '\0';
+    pthread_mutex_unlock(&gallery->lock);
+}
+
+static void release_job(struct job *job) {
+    inv_ref_put(job->part.postings);
+    inv_ref_put(job->part.overlay);
+    inv_ref_put(job->part.live);
+    inv_ref_put(job->part.entries);
+    inv_ref_put(job->part.segment);
+    free(job->origins);
+    free(job->vseqs);
+    free(job->inputs);
+    inv_ref_put(job->view);
+}
+
+enum inv_status inv_gallery_build(struct inv_gallery *gallery,
+                                  struct inv_writer *writer,
+                                  struct inv_build *build,
+                                  struct inv_err *err) {
+    struct job job = {.gallery = gallery, .build = build};
+    struct inv_operation op = {
+        .gallery = gallery, .apply = freeze, .ctx = &job};
+    int64_t began = inv_now_ns();
+    build->parts = 0;
+    build->entries = 0;
+    enum inv_status status = inv_writer_run(writer, &op, err);
+    if (status != INV_OK)
+        return status;
+    job.view = inv_gallery_view(gallery);
+    inv_gallery_segment_dir(gallery, job.gen, job.dir, sizeof job.dir);
+    status = choose_inputs(&job, err);
+    if (status == INV_OK && job.input_count > 64)
+        status = inv_fail(err, INV_INTERNAL, "%zu segments, at most 64 merge",
+                          job.input_count);
+    if (status == INV_OK)
+        status = gather(&job, err);
+    if (status == INV_OK && job.count > 0)
+        status = make_part(&job, err);
+    if (status == INV_OK && job.input_count > 0) {
+        op.apply = swap;
+        op.committed = swapped;
+        status = inv_writer_run(writer, &op, err);
+    }
+    if (status == INV_OK) {
+        build->entries = job.count;
+        build->parts = job.input_count;
+        if (job.input_count > 0)
+            inv_log(INV_LOG_INFO, "build",
+                    "%s: %zu entries of %zu parts into %s segment %llu in "
+                    "%.2f s",
+                    gallery->dir, job.count, job.input_count,
+                    inv_ann_type_name(build->built),
+                    (unsigned long long)job.gen,
+                    (double)(inv_now_ns() - began) / 1e9);
+    } else {
+        (void)!inv_file_remove_tree(job.dir, NULL);
+    }
+    release_job(&job);
+    return status;
+}

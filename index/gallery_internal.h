@@ -1,0 +1,65 @@
+/*
+ * gallery_internal.h: the gallery's insides, shared by gallery.c (views and
+ * changes), gallery_load.c (start-up) and gallery_build.c (segments).
+ */
+#ifndef INV_INDEX_GALLERY_INTERNAL_H
+#define INV_INDEX_GALLERY_INTERNAL_H
+
+#include "index/gallery.h"
+
+#include <pthread.h>
+
+struct inv_gallery {
+    char *dir;
+    int64_t collection;
+    struct inv_catalog *catalog;
+    inv_row_reader *row;
+    size_t fresh_limit;
+    struct inv_vlog *vlog;
+
+    pthread_mutex_t lock; /* of `view`, `encodings`, `degraded` */
+    struct inv_view *view;
+    struct inv_encoding **encodings;
+    size_t encoding_count;
+    char degraded[320];
+
+    /* the writer thread's */
+    struct inv_view *next; /* being edited, or NULL */
+    size_t next_room;      /* parts that still fit into it */
+    bool poisoned;
+    struct {
+        uint64_t vseq, version, gen;
+    } counters, saved; /* saved: as of the last publication */
+    struct inv_segment **doomed; /* to remove once published */
+    size_t doomed_count, doomed_cap;
+    /* Before `next` there were this many entries in its active part. */
+    _Atomic int64_t changed_ns;
+    _Atomic bool read_only;
+};
+
+/* The view being edited, made when there is none; NULL: out of memory (then
+ * poisoned). */
+struct inv_view *inv_gallery_edit(struct inv_gallery *gallery);
+/* Adds a part to the view being edited; references are taken over also on
+ * failure. */
+enum inv_status inv_gallery_add_part(struct inv_gallery *gallery,
+                                     const struct inv_part *part,
+                                     struct inv_err *err) INV_MUST_USE;
+/* A fresh part with room; its encoding is the view's. */
+enum inv_status inv_gallery_add_fresh(struct inv_gallery *gallery, size_t cap,
+                                      struct inv_err *err) INV_MUST_USE;
+/* Marks entry dead in the view being edited. */
+enum inv_status inv_gallery_bury(struct inv_gallery *gallery, uint64_t vseq,
+                                 struct inv_err *err) INV_MUST_USE;
+/* The segment's directory goes once the change is published. */
+enum inv_status inv_gallery_doom(struct inv_gallery *gallery,
+                                 struct inv_segment *segment,
+                                 struct inv_err *err) INV_MUST_USE;
+/* A new reference to the encoding of a hash, NULL if unknown. */
+struct inv_encoding *inv_gallery_encoding(void *gallery, uint64_t hash);
+void inv_gallery_segment_dir(const struct inv_gallery *gallery, uint64_t gen,
+                             char *out, size_t size);
+enum inv_status inv_gallery_poison(struct inv_gallery *gallery,
+                                   enum inv_status status);
+
+#endif

@@ -1,0 +1,294 @@
+/*
+ * collection.c: one collection of the running daemon: opening its storage with
+ * the encoders it has had, and giving it a new encoder state.
+ */
+#include "server/app.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum inv_status inv_payload_row(const struct inv_schema *schema,
+                                const char *payload, size_t len,
+                                struct inv_row **out, struct inv_err *err) {
+    inv_json *json = NULL;
+    *out = NULL;
+    if (schema->count == 0 || payload == NULL)
+        return INV_OK;
+    enum inv_status status = inv_json_parse_plain(payload, len, &json, err);
+    if (status == INV_OK)
+        status = inv_json_row(json, "/payload", schema->fields, schema->count,
+                              out, err);
+    inv_json_free(json);
+    return status;
+}
+
+static void collection_release(void *self) {
+    struct inv_collection *collection = self;
+    inv_gallery_close(collection->gallery);
+    struct inv_err err;
+    if (collection->deleted &&
+        inv_file_remove_tree(collection->dir, &err) != INV_OK)
+        inv_log(INV_LOG_WARN, "collection", "%s", err.text);
+    inv_ref_put(collection->settings);
+    pthread_mutex_destroy(&collection->lock);
+    free(collection->dir);
+    free(collection->body);
+    free(collection);
+}
+
+struct inv_collection *inv_collection_new(struct inv_app *app,
+                                          const struct inv_collection_row *row,
+                                          struct inv_err *err) {
+    struct inv_collection *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        goto no_memory;
+    inv_ref_init(&c->ref, collection_release);
+    pthread_mutex_init(&c->lock, NULL);
+    c->app = app;
+    c->id = row->id;
+    c->created_ms = row->created_ms;
+    c->next_vseq = row->next_vseq;
+    c->next_version = row->next_version;
+    c->next_gen = row->next_gen;
+    snprintf(c->name, sizeof c->name, "%s", row->name);
+    snprintf(c->uuid, sizeof c->uuid, "%s", row->uuid);
+    c->body = strdup(row->body);
+    if (asprintf(&c->dir, "%s/collections/%s", app->config.data_dir,
+                 row->uuid) < 0)
+        c->dir = NULL;
+    if (c->body == NULL || c->dir == NULL)
+        goto no_memory;
+    inv_json *json = NULL;
+    enum inv_status status = inv_json_parse_plain(
+        row->settings, strlen(row->settings), &json, err);
+    if (status == INV_OK)
+        status = inv_settings_parse(json, &c->settings, err);
+    inv_json_free(json);
+    if (status == INV_OK)
+        return c;
+    inv_ref_put(c);
+    return NULL;
+no_memory:
+    inv_ref_put(c);
+    (void)inv_fail(err, INV_MEMORY, "out of memory for collection %s",
+                   row->name);
+    return NULL;
+}
+
+struct inv_shared_settings *
+inv_collection_settings(struct inv_collection *collection) {
+    pthread_mutex_lock(&collection->lock);
+    struct inv_shared_settings *settings = inv_ref_get(collection->settings);
+    pthread_mutex_unlock(&collection->lock);
+    return settings;
+}
+
+const char *inv_collection_state_name(enum inv_collection_state state) {
+    static const char *const names[] = {"loading", "ready", "rebuilding",
+                                        "degraded", "failed"};
+    return names[state];
+}
+
+enum inv_collection_state
+inv_collection_state(struct inv_collection *collection, char *reason,
+                     size_t size) {
+    pthread_mutex_lock(&collection->lock);
+    enum inv_collection_state state = collection->state;
+    bool building = collection->building;
+    snprintf(reason, size, "%s", collection->failure);
+    pthread_mutex_unlock(&collection->lock);
+    if (state != INV_READY)
+        return state;
+    inv_gallery_degraded(collection->gallery, reason, size);
+    if (inv_gallery_read_only(collection->gallery))
+        snprintf(reason, size,
+                 "read-only after a disk error; restart the daemon");
+    if (reason[0] != '\0')
+        return INV_DEGRADED;
+    return building ? INV_REBUILDING : INV_READY;
+}
+
+/* ---- opening ---- */
+
+struct states {
+    const struct inv_shared_settings *settings;
+    struct inv_encoding **encodings;
+    size_t count;
+};
+
+static enum inv_status take_state(void *ctx, const struct inv_state_row *row,
+                                  struct inv_err *err) {
+    struct states *states = ctx;
+    struct inv_encoding **more = realloc(
+        states->encodings, (states->count + 1) * sizeof *more);
+    if (more == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for encoders");
+    states->encodings = more;
+    struct inv_settings settings = states->settings->settings;
+    inv_json *json = NULL;
+    struct inv_encoder *encoder = NULL;
+    enum inv_status status =
+        inv_json_parse_plain(row->settings, strlen(row->settings), &json, err);
+    if (status == INV_OK)
+        status = inv_settings_parse_encoder(json, "", &settings, err);
+    inv_json_free(json);
+    if (status == INV_OK)
+        status = inv_encoder_new(&settings, row->state, row->learned,
+                                 row->learned_len, &encoder, err);
+    if (status == INV_OK)
+        states->encodings[states->count++] = &encoder->base;
+    return status;
+}
+
+static enum inv_status open_gallery(struct inv_collection *c,
+                                    const struct inv_shared_settings *settings,
+                                    const struct states *states,
+                                    struct inv_err *err) {
+    const struct inv_app_config *config = &c->app->config;
+    struct inv_schema *schema = inv_schema_new(settings->settings.fields,
+                                               settings->settings.field_count);
+    if (schema == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a schema");
+    struct inv_gallery_options options = {
+        .dir = c->dir,
+        .collection = c->id,
+        .catalog = c->app->catalog,
+        .row = inv_payload_row,
+        .roll_bytes = config->roll_bytes,
+        .fresh_limit = config->fresh_limit,
+        .next_vseq = c->next_vseq,
+        .next_version = c->next_version,
+        .next_gen = c->next_gen,
+        .schema = schema,
+        .encodings = states->encodings,
+        .encoding_count = states->count,
+    };
+    enum inv_status status = inv_gallery_open(&options, &c->gallery, err);
+    inv_ref_put(schema);
+    return status;
+}
+
+enum inv_status inv_collection_open(struct inv_collection *c,
+                                    struct inv_err *err) {
+    int64_t began = (int64_t)inv_now_ns();
+    struct inv_shared_settings *settings = inv_collection_settings(c);
+    struct states states = {.settings = settings};
+    struct inv_db *db = NULL;
+    enum inv_status status = inv_catalog_borrow(c->app->catalog, &db, err);
+    if (status == INV_OK)
+        status = inv_db_states(db, c->id, take_state, &states, err);
+    if (status == INV_OK)
+        status = inv_db_find_space(db, c->id,
+                                   inv_settings_space(&settings->settings),
+                                   &c->space, err);
+    if (db != NULL)
+        inv_catalog_return(c->app->catalog, db);
+    if (status == INV_OK && (states.count == 0 || c->space == 0))
+        status = inv_fail(err, INV_CORRUPT,
+                          "the catalog has %zu encoder states and space %lld "
+                          "for collection %s",
+                          states.count, (long long)c->space, c->name);
+    if (status == INV_OK)
+        status = open_gallery(c, settings, &states, err);
+    for (size_t i = 0; i < states.count; i++)
+        inv_ref_put(states.encodings[i]);
+    free(states.encodings);
+    inv_ref_put(settings);
+    if (status == INV_OK) {
+        struct inv_view *view = inv_gallery_view(c->gallery);
+        inv_log(INV_LOG_INFO, "collection",
+                "%s: %zu documents in %zu segments, open after %.3f s", c->name,
+                inv_view_live(view), view->count,
+                (double)((int64_t)inv_now_ns() - began) / 1e9);
+        inv_ref_put(view);
+    }
+    return status;
+}
+
+/* ---- a new encoder state ---- */
+
+struct state_change {
+    struct inv_collection *collection;
+    const struct inv_settings *settings;
+    struct inv_shared_settings *next_settings; /* NULL: as they are */
+    struct inv_encoder *encoder;
+    void *learned;
+    size_t learned_len;
+    struct inv_buf encoder_json, settings_json;
+};
+
+static enum inv_status apply_state(void *ctx, struct inv_db *db,
+                                   struct inv_err *err) {
+    struct state_change *change = ctx;
+    struct inv_collection *c = change->collection;
+    struct inv_state_row row = {.state = change->encoder->base.state,
+                                .hash = change->encoder->base.hash,
+                                .settings = change->encoder_json.data,
+                                .learned = change->learned,
+                                .learned_len = change->learned_len};
+    enum inv_status status = inv_db_add_state(db, c->id, &row, err);
+    if (status == INV_OK)
+        status = inv_db_set_settings(db, c->id, change->settings_json.data,
+                                     err);
+    if (status == INV_OK)
+        status = inv_gallery_set_encoding(c->gallery, &change->encoder->base,
+                                          err);
+    return status;
+}
+
+static void state_committed(void *ctx) {
+    struct state_change *change = ctx;
+    struct inv_collection *c = change->collection;
+    pthread_mutex_lock(&c->lock);
+    struct inv_shared_settings *old = c->settings;
+    c->settings = inv_ref_get(change->next_settings);
+    pthread_mutex_unlock(&c->lock);
+    inv_ref_put(old);
+}
+
+enum inv_status inv_collection_new_state(struct inv_collection *c,
+                                         const struct inv_settings *settings,
+                                         bool learn, struct inv_err *err) {
+    struct state_change change = {.collection = c, .settings = settings};
+    struct inv_shared_settings *current = inv_collection_settings(c);
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    enum inv_status status = INV_OK;
+    change.next_settings = inv_settings_copy(current);
+    if (change.next_settings == NULL)
+        status = inv_fail(err, INV_MEMORY, "out of memory for settings");
+    if (status == INV_OK && learn)
+        status = inv_encoder_learn(settings, view, &change.learned,
+                                   &change.learned_len, err);
+    if (status == INV_OK)
+        status = inv_encoder_new(settings, view->encoding->state + 1,
+                                 change.learned, change.learned_len,
+                                 &change.encoder, err);
+    if (status == INV_OK) {
+        change.next_settings->settings.encoder = settings->encoder;
+        inv_settings_write_encoder(settings, &change.encoder_json);
+        inv_settings_write(&change.next_settings->settings,
+                           &change.settings_json);
+        struct inv_operation op = {.gallery = c->gallery,
+                                   .apply = apply_state,
+                                   .committed = state_committed,
+                                   .ctx = &change};
+        status = inv_writer_run(c->app->writer, &op, err);
+    }
+    if (status == INV_OK)
+        inv_log(INV_LOG_INFO, "encoder", "%s: encoder state %u%s", c->name,
+                change.encoder->base.state,
+                learn ? ", learned from the gallery" : "");
+    inv_buf_release(&change.encoder_json);
+    inv_buf_release(&change.settings_json);
+    free(change.learned);
+    inv_ref_put(change.encoder);
+    inv_ref_put(change.next_settings);
+    inv_ref_put(current);
+    inv_ref_put(view);
+    return status;
+}

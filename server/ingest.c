@@ -1,0 +1,217 @@
+/*
+ * ingest.c: the write pipeline, see ingest.h. Runs on the request's worker up
+ * to the commit, which the writer thread does.
+ */
+#include "server/ingest.h"
+
+#include "base/kernels.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum inv_status inv_ingest_init(struct inv_ingest *ingest,
+                                struct inv_collection *collection,
+                                enum inv_put_mode mode, size_t cap,
+                                struct inv_arena *arena, struct inv_err *err) {
+    *ingest = (struct inv_ingest){
+        .collection = collection, .mode = mode, .cap = cap, .arena = arena};
+    ingest->puts = inv_arena_calloc(arena, cap, sizeof *ingest->puts);
+    if (ingest->puts == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu documents",
+                        cap);
+    ingest->settings = inv_collection_settings(collection);
+    ingest->view = inv_gallery_view(collection->gallery);
+    return INV_OK;
+}
+
+void inv_ingest_release(struct inv_ingest *ingest) {
+    for (size_t i = 0; i < ingest->count; i++)
+        free(ingest->puts[i].row);
+    ingest->count = 0;
+    inv_ref_put(ingest->settings);
+    inv_ref_put(ingest->view);
+    ingest->settings = NULL;
+    ingest->view = NULL;
+}
+
+/* ---- stored codes ---- */
+
+static enum inv_status check_f16(const struct inv_matrix *m,
+                                 struct inv_err *err) {
+    size_t count = m->rows * m->dim;
+    if (inv_all_within(m->data, count, INV_F16_MAX))
+        return INV_OK;
+    for (size_t i = 0; i < count; i++)
+        if (!(fabsf(m->data[i]) <= INV_F16_MAX))
+            return inv_fail(err, INV_NOT_FINITE,
+                            "%g in row %zu, column %zu: tokens are stored as "
+                            "f16, up to %g",
+                            (double)m->data[i], i / m->dim, i % m->dim,
+                            (double)INV_F16_MAX);
+    return INV_OK;
+}
+
+/* What was sent is what is stored where the type is the collection's and no
+ * row was changed; else the numbers are converted. */
+static enum inv_status make_codes(const struct inv_ingest *ingest,
+                                  const struct inv_given *given,
+                                  const struct inv_matrix *m,
+                                  struct inv_codes *out, struct inv_err *err) {
+    enum inv_dtype dtype = ingest->settings->settings.dtype;
+    if (given->codes.data != NULL && given->codes.dtype == dtype &&
+        m->data == given->matrix.data) {
+        *out = given->codes;
+        return INV_OK;
+    }
+    size_t count = m->rows * m->dim;
+    *out = (struct inv_codes){
+        .data = m->data, .dtype = dtype, .rows = m->rows, .dim = m->dim};
+    if (dtype == INV_F32)
+        return INV_OK;
+    enum inv_status status = check_f16(m, err);
+    if (status != INV_OK)
+        return status;
+    void *data = inv_arena_alloc(ingest->arena,
+                                 inv_codes_bytes(dtype, m->rows, m->dim));
+    uint16_t *scales = inv_arena_alloc(ingest->arena, m->rows * 2);
+    if (data == NULL || scales == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu tokens",
+                        m->rows);
+    if (dtype == INV_F16)
+        inv_f16_from_f32(m->data, data, count);
+    for (size_t i = 0; dtype == INV_I8 && i < m->rows; i++)
+        inv_i8_from_f32(m->data + i * m->dim, (int8_t *)data + i * m->dim,
+                        &scales[i], m->dim);
+    out->data = data;
+    out->scales = dtype == INV_I8 ? scales : NULL;
+    return INV_OK;
+}
+
+static enum inv_status add_vectors(struct inv_ingest *ingest,
+                                   const struct inv_document_in *document,
+                                   const char *at, struct inv_put *put,
+                                   struct inv_err *err) {
+    const struct inv_settings *s = &ingest->settings->settings;
+    struct inv_encoding *encoding = ingest->view->encoding;
+    struct inv_matrix matrix;
+    enum inv_status status = inv_take_vectors(
+        ingest->collection->app, s, &document->given, document->text,
+        document->text_len, INV_TEXT_DOCUMENT, at, ingest->arena, &matrix, err);
+    if (status != INV_OK)
+        return status;
+    status = make_codes(ingest, &document->given, &matrix, &put->codes, err);
+    put->encoding = encoding;
+    put->code = inv_arena_alloc(ingest->arena,
+                                encoding->code_dim * sizeof *put->code);
+    if (status == INV_OK && put->code == NULL)
+        status = inv_fail(err, INV_MEMORY, "out of memory for a code");
+    if (status == INV_OK)
+        status = encoding->encode(encoding, &put->codes, put->code, err);
+    if (status != INV_OK)
+        inv_err_at(err, "%s/%s", at, s->multi ? "vectors" : "vector");
+    return status;
+}
+
+/* ---- documents ---- */
+
+static enum inv_status add_put(struct inv_ingest *ingest,
+                               const struct inv_document_in *document,
+                               const char *payload, size_t payload_len,
+                               const char *at, struct inv_err *err) {
+    struct inv_put put = {.id = document->id,
+                          .id_len = document->id_len,
+                          .space = ingest->collection->space,
+                          .schema = ingest->view->schema,
+                          .payload = payload,
+                          .payload_len = payload_len};
+    enum inv_status status = inv_settings_check_model(
+        &ingest->settings->settings, document->model, err);
+    if (status != INV_OK)
+        inv_err_at(err, "%s/model", at);
+    if (status == INV_OK && payload_len > INV_PAYLOAD_MAX) {
+        status = inv_fail(err, INV_TOO_LARGE,
+                          "the payload has %zu bytes, at most %zu are kept",
+                          payload_len, INV_PAYLOAD_MAX);
+        inv_err_at(err, "%s/payload", at);
+    }
+    if (status == INV_OK)
+        status = add_vectors(ingest, document, at, &put, err);
+    if (status == INV_OK)
+        ingest->puts[ingest->count++] = put;
+    return status;
+}
+
+/* Values of the indexed fields, into the document that was added last. */
+static enum inv_status add_row(struct inv_ingest *ingest,
+                               const inv_json *payload, const char *at,
+                               struct inv_err *err) {
+    const struct inv_schema *schema = ingest->view->schema;
+    char pointer[96];
+    if (schema->count == 0 || payload == NULL)
+        return INV_OK;
+    snprintf(pointer, sizeof pointer, "%s/payload", at);
+    return inv_json_row(payload, pointer, schema->fields, schema->count,
+                        &ingest->puts[ingest->count - 1].row, err);
+}
+
+enum inv_status inv_ingest_add(struct inv_ingest *ingest,
+                               const struct inv_document_in *document,
+                               const char *at, struct inv_err *err) {
+    struct inv_buf text = INV_BUF_INIT;
+    char *payload = NULL;
+    size_t len = 0;
+    if (document->payload != NULL) {
+        inv_json_write(document->payload, &text);
+        len = text.len;
+        payload = inv_arena_strndup(ingest->arena, text.data, text.len);
+        bool failed = text.failed;
+        inv_buf_release(&text);
+        if (failed || payload == NULL)
+            return inv_fail(err, INV_MEMORY, "out of memory for a payload");
+    }
+    enum inv_status status =
+        add_put(ingest, document, payload, len, at, err);
+    if (status == INV_OK &&
+        (status = add_row(ingest, document->payload, at, err)) != INV_OK)
+        ingest->count--;
+    return status;
+}
+
+/* ---- commit ---- */
+
+static enum inv_status apply(void *ctx, struct inv_db *db,
+                             struct inv_err *err) {
+    struct inv_ingest *ingest = ctx;
+    struct inv_collection *c = ingest->collection;
+    pthread_mutex_lock(&c->lock);
+    bool deleted = c->deleted;
+    pthread_mutex_unlock(&c->lock);
+    if (deleted)
+        return inv_fail(err, INV_NOT_FOUND, "collection %s was deleted",
+                        c->name);
+    enum inv_status status = inv_gallery_check(
+        c->gallery, db, ingest->mode, ingest->puts, ingest->count, err);
+    for (size_t i = 0; status == INV_OK && i < ingest->count; i++)
+        status = inv_gallery_put(c->gallery, db, &ingest->puts[i], err);
+    return status;
+}
+
+enum inv_status inv_ingest_commit(struct inv_ingest *ingest,
+                                  struct inv_err *err) {
+    if (ingest->count == 0)
+        return INV_OK;
+    struct inv_operation op = {.gallery = ingest->collection->gallery,
+                               .apply = apply,
+                               .ctx = ingest};
+    enum inv_status status =
+        inv_writer_run(ingest->collection->app->writer, &op, err);
+    if (status != INV_OK)
+        return status;
+    ingest->created = 0;
+    for (size_t i = 0; i < ingest->count; i++)
+        ingest->created += ingest->puts[i].created;
+    ingest->count = 0; /* the rows are the gallery's now */
+    return INV_OK;
+}

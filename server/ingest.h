@@ -1,0 +1,57 @@
+/*
+ * ingest.h: the write pipeline: documents as given -> checked -> stored codes
+ * and their encoding -> one operation of the writer (log, catalog, fresh
+ * segment) -> answer. Everything that can fail for one document fails before
+ * anything is written.
+ */
+#ifndef INV_SERVER_INGEST_H
+#define INV_SERVER_INGEST_H
+
+#include "server/app.h"
+
+/* Documents prepared for one collection; owns rows and payload texts. */
+struct inv_ingest {
+    struct inv_collection *collection;
+    struct inv_shared_settings *settings;
+    struct inv_view *view; /* for its encoding and schema */
+    enum inv_put_mode mode;
+    struct inv_arena *arena;
+    struct inv_put *puts;
+    size_t count, cap;
+    struct inv_err *errors; /* of documents that were left out */
+    size_t created;         /* out */
+};
+
+/* cap: how many documents at most. Memory from the arena. */
+enum inv_status inv_ingest_init(struct inv_ingest *ingest,
+                                struct inv_collection *collection,
+                                enum inv_put_mode mode, size_t cap,
+                                struct inv_arena *arena,
+                                struct inv_err *err) INV_MUST_USE;
+void inv_ingest_release(struct inv_ingest *ingest);
+
+/* Checks and encodes one document and adds it; `at` is the pointer prefix of
+ * an error. The id and the payload must stay valid until the commit. A
+ * document with an id that was added before replaces it only in bulk: the
+ * caller rejects duplicates where they are errors. */
+enum inv_status inv_ingest_add(struct inv_ingest *ingest,
+                               const struct inv_document_in *document,
+                               const char *at, struct inv_err *err) INV_MUST_USE;
+/* Writes all of them, durably; created is set. Then the ingest is empty. */
+enum inv_status inv_ingest_commit(struct inv_ingest *ingest,
+                                  struct inv_err *err) INV_MUST_USE;
+
+/* Vectors of a query or document for these settings: text through the built-in
+ * model, or as given; checked for kind, dimension and zero vectors, normalised
+ * for cosine where the metric needs it (query: always; multi document: its
+ * tokens). All-zero tokens are dropped. Memory from the arena. */
+enum inv_status inv_take_vectors(const struct inv_app *app,
+                                 const struct inv_settings *settings,
+                                 const struct inv_given *given,
+                                 const char *text, size_t text_len,
+                                 enum inv_text_role role, const char *at,
+                                 struct inv_arena *arena,
+                                 struct inv_matrix *out,
+                                 struct inv_err *err) INV_MUST_USE;
+
+#endif

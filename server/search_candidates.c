@@ -1,0 +1,281 @@
+/*
+ * search_candidates.c: which entries are worth scoring. For each segment the
+ * filter becomes a bitset, and the planner chooses how to get candidates out
+ * of it. A promise holds throughout: a search returns fewer hits than asked
+ * only when fewer documents match, so wherever an index gives too few, every
+ * match is taken instead.
+ */
+#include "server/search.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- filters ---- */
+
+/* Reads the payload of an entry and tests what the postings could not. */
+static enum inv_status test_payload(struct inv_searching *s, struct inv_db *db,
+                                    const struct inv_entry *entry, bool *match,
+                                    struct inv_err *err) {
+    const struct inv_filter *filter = s->request->filter;
+    const struct inv_schema *schema = s->view->schema;
+    struct inv_document_row document;
+    struct inv_row *indexed = NULL;
+    struct inv_row *unindexed = NULL;
+    inv_json *json = NULL;
+    enum inv_status status = inv_db_find_doc(db, entry->doc, &document, err);
+    if (status == INV_OK && document.payload != NULL) {
+        status = inv_json_parse_plain(document.payload, document.payload_len,
+                                      &json, err);
+        if (status == INV_OK)
+            status = inv_json_row(json, "/payload", schema->fields,
+                                  schema->count, &indexed, err);
+        if (status == INV_OK)
+            status = inv_json_row(json, "/payload", filter->unindexed,
+                                  filter->unindexed_count, &unindexed, err);
+    }
+    if (status == INV_OK)
+        *match = inv_filter_matches(filter, entry->id, entry->id_len, indexed,
+                                    unindexed);
+    free(indexed);
+    free(unindexed);
+    inv_json_free(json);
+    return status;
+}
+
+static enum inv_status scan_payloads(struct inv_searching *s,
+                                     const struct inv_part *part,
+                                     uint64_t *matches, size_t *scanned,
+                                     struct inv_err *err) {
+    struct inv_db *db;
+    enum inv_status status =
+        inv_catalog_borrow(s->app->catalog, &db, err);
+    if (status != INV_OK)
+        return status;
+    for (size_t e = inv_bitset_next(matches, part->count, 0);
+         status == INV_OK && e < part->count;
+         e = inv_bitset_next(matches, part->count, e + 1)) {
+        bool match = false;
+        if ((*scanned)++ % 256 == 0)
+            status = inv_search_deadline(s, err);
+        if (status == INV_OK)
+            status =
+                test_payload(s, db, &part->entries->items[e], &match, err);
+        if (!match)
+            inv_bitset_remove(matches, e);
+    }
+    inv_catalog_return(s->app->catalog, db);
+    return status;
+}
+
+enum inv_status inv_search_select(struct inv_searching *s,
+                                  struct inv_err *err) {
+    const struct inv_view *view = s->view;
+    struct inv_filter *filter = s->request->filter;
+    enum inv_status status = INV_OK;
+    if (filter != NULL && s->bound == NULL)
+        status = inv_filter_bind(filter, view->schema->fields,
+                                 view->schema->count, err);
+    else if (filter != NULL && s->bound != view->schema)
+        status = inv_fail(err, INV_BUSY, "the indexed fields have just "
+                                         "changed: try again");
+    s->bound = view->schema;
+    s->matches = inv_arena_calloc(s->arena, view->count + 1,
+                                  sizeof(uint64_t *));
+    if (status == INV_OK && s->matches == NULL)
+        status = inv_fail(err, INV_MEMORY, "out of memory for a filter");
+    for (size_t i = 0; status == INV_OK && i < view->count; i++) {
+        const struct inv_part *part = &view->parts[i];
+        struct inv_part_plan *plan = &s->plan->parts[i];
+        plan->live = part->live->count;
+        if (filter == NULL) {
+            s->matches[i] = part->live->set;
+            plan->matches = plan->live;
+            continue;
+        }
+        s->matches[i] = inv_arena_alloc(
+            s->arena, inv_bitset_words(part->count) * sizeof(uint64_t));
+        if (s->matches[i] == NULL)
+            return inv_fail(err, INV_MEMORY, "out of memory for a filter");
+        inv_part_select(part, filter, s->matches[i], &plan->scanned);
+        if (inv_filter_needs_scan(filter))
+            status =
+                scan_payloads(s, part, s->matches[i], &plan->scanned, err);
+        plan->matches = inv_bitset_count(s->matches[i], part->count);
+    }
+    return status;
+}
+
+/* ---- candidates ---- */
+
+static enum inv_status reserve(struct inv_searching *s, size_t more,
+                               struct inv_err *err) {
+    if (s->count + more <= s->cap)
+        return INV_OK;
+    size_t cap = s->count + more + s->cap;
+    struct inv_hit *hits = inv_arena_alloc(s->arena, cap * sizeof *hits);
+    if (hits == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu candidates",
+                        cap);
+    if (s->count > 0)
+        memcpy(hits, s->hits, s->count * sizeof *hits);
+    s->hits = hits;
+    s->cap = cap;
+    return INV_OK;
+}
+
+static enum inv_status take_matches(struct inv_searching *s, size_t at,
+                                    struct inv_err *err) {
+    const struct inv_part *part = &s->view->parts[at];
+    struct inv_part_plan *plan = &s->plan->parts[at];
+    enum inv_status status = reserve(s, plan->matches, err);
+    if (status != INV_OK)
+        return status;
+    for (size_t e = inv_bitset_next(s->matches[at], part->count, 0);
+         e < part->count;
+         e = inv_bitset_next(s->matches[at], part->count, e + 1))
+        s->hits[s->count++] = (struct inv_hit){
+            .score = INFINITY, .part = (uint32_t)at, .entry = (uint32_t)e};
+    plan->candidates = plan->matches;
+    return INV_OK;
+}
+
+enum inv_status inv_search_take_all(struct inv_searching *s,
+                                    struct inv_err *err) {
+    enum inv_status status = INV_OK;
+    for (size_t i = 0; status == INV_OK && i < s->view->count; i++) {
+        s->plan->parts[i].strategy = INV_PLAN_EXACT;
+        status = take_matches(s, i, err);
+    }
+    return status;
+}
+
+/* Scoring every match costs about .2 us a vector; a graph walk that has to
+ * find k among 1/share of the entries visits 8 k / share. For MaxSim (tens of
+ * us a document) all matches are taken only when they fit the budget. */
+static bool exact_is_cheaper(const struct inv_searching *s,
+                             const struct inv_part_plan *plan, size_t k) {
+    if (plan->matches <= k)
+        return true;
+    if (s->settings->multi)
+        return false;
+    return (double)plan->matches * (double)plan->matches <=
+           8.0 * (double)k * (double)plan->live;
+}
+
+static enum inv_strategy choose(const struct inv_searching *s,
+                                const struct inv_part *part,
+                                const struct inv_part_plan *plan, size_t k) {
+    unsigned caps = inv_segment_capabilities(part->segment);
+    if (plan->matches == 0)
+        return INV_PLAN_SKIP;
+    if (caps & INV_ANN_EXACT)
+        return INV_PLAN_SCAN;
+    if (plan->matches == part->count)
+        return INV_PLAN_INDEX;
+    if (exact_is_cheaper(s, plan, k))
+        return INV_PLAN_EXACT;
+    return caps & INV_ANN_SELECTOR ? INV_PLAN_SELECTOR : INV_PLAN_WIDEN;
+}
+
+/* With a selector the index widens ef and nprobe by the share itself. */
+static struct inv_ann_params index_params(const struct inv_searching *s) {
+    const struct inv_search_params *asked = &s->request->params;
+    const struct inv_search_params *of = &s->settings->params;
+    return (struct inv_ann_params){
+        .ef = asked->ef != 0 ? asked->ef : of->ef,
+        .nprobe = asked->nprobe != 0 ? asked->nprobe : of->nprobe};
+}
+
+/* Searches the index for k and keeps those that match. */
+static enum inv_status ask_index(struct inv_searching *s, size_t at, size_t k,
+                                 struct inv_err *err) {
+    const struct inv_part *part = &s->view->parts[at];
+    struct inv_part_plan *plan = &s->plan->parts[at];
+    const struct inv_query_code *query = inv_query_code(s, part);
+    struct inv_ann_params params = index_params(s);
+    bool checked = plan->strategy == INV_PLAN_WIDEN;
+    if (!checked && plan->matches < part->count)
+        params.allowed = s->matches[at];
+    size_t found = 0;
+    struct inv_ann_hit *hits = inv_arena_alloc(s->arena, k * sizeof *hits);
+    enum inv_status status = reserve(s, k, err);
+    if (status == INV_OK && hits == NULL)
+        status = inv_fail(err, INV_MEMORY, "out of memory for %zu candidates",
+                          k);
+    if (status == INV_OK)
+        status = inv_segment_search(part->segment, part->count, query->prefix,
+                                    k, &params, hits, &found, err);
+    if (status != INV_OK)
+        return status;
+    plan->candidates = 0;
+    for (size_t i = 0; i < found; i++) {
+        if (checked && !inv_bitset_has(s->matches[at], hits[i].entry))
+            continue;
+        s->hits[s->count++] = (struct inv_hit){.score = hits[i].score,
+                                               .part = (uint32_t)at,
+                                               .entry = hits[i].entry};
+        plan->candidates++;
+    }
+    return INV_OK;
+}
+
+/* Asks for as many more as the share of matches suggests, twice at most. */
+static enum inv_status widen(struct inv_searching *s, size_t at, size_t k,
+                             struct inv_err *err) {
+    const struct inv_part *part = &s->view->parts[at];
+    struct inv_part_plan *plan = &s->plan->parts[at];
+    size_t before = s->count;
+    double share = (double)plan->matches / (double)part->count;
+    double ask = (double)k / share * 1.5 + 16;
+    enum inv_status status = INV_OK;
+    for (int round = 0; round < 2 && status == INV_OK; round++) {
+        size_t n = ask < (double)part->count ? (size_t)ask : part->count;
+        s->count = before;
+        status = ask_index(s, at, n, err);
+        if (plan->candidates >= k || n == part->count)
+            break;
+        ask *= 4;
+    }
+    if (status == INV_OK && plan->candidates > k) {
+        s->count = before + k; /* the index gives them best first */
+        plan->candidates = k;
+    }
+    return status;
+}
+
+static enum inv_status part_candidates(struct inv_searching *s, size_t at,
+                                       struct inv_err *err) {
+    const struct inv_part *part = &s->view->parts[at];
+    struct inv_part_plan *plan = &s->plan->parts[at];
+    size_t k = s->plan->candidates;
+    plan->strategy = choose(s, part, plan, k);
+    size_t before = s->count;
+    enum inv_status status = INV_OK;
+    if (plan->strategy == INV_PLAN_SKIP)
+        return INV_OK;
+    if (plan->strategy == INV_PLAN_EXACT)
+        return take_matches(s, at, err);
+    if (plan->strategy == INV_PLAN_WIDEN)
+        status = widen(s, at, k, err);
+    else
+        status = ask_index(s, at, k < part->count ? k : part->count, err);
+    size_t enough = s->want < plan->matches ? s->want : plan->matches;
+    if (status == INV_OK && plan->candidates < enough) {
+        s->count = before;
+        plan->fallback = true;
+        status = take_matches(s, at, err);
+    }
+    return status;
+}
+
+enum inv_status inv_search_candidates(struct inv_searching *s,
+                                      struct inv_err *err) {
+    enum inv_status status = INV_OK;
+    for (size_t i = 0; status == INV_OK && i < s->view->count; i++) {
+        status = inv_search_deadline(s, err);
+        if (status == INV_OK)
+            status = part_candidates(s, i, err);
+    }
+    return status;
+}

@@ -1,0 +1,204 @@
+/*
+ * search_score.c: exact scores. Multi: MaxSim of the query's tokens and the
+ * stored ones. Single: the collection's metric on stored vectors, or on a
+ * prefix of them (of the rotated codes where the collection rotates). Vectors
+ * are read in place from the logs and segments.
+ */
+#include "server/search.h"
+
+#include "base/kernels.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- order ---- */
+
+static int compare_ids(const struct inv_view *view, const struct inv_hit *a,
+                       const struct inv_hit *b) {
+    const struct inv_entry *x = &view->parts[a->part].entries->items[a->entry];
+    const struct inv_entry *y = &view->parts[b->part].entries->items[b->entry];
+    size_t len = x->id_len < y->id_len ? x->id_len : y->id_len;
+    int order = memcmp(x->id, y->id, len);
+    if (order != 0)
+        return order;
+    return (x->id_len > y->id_len) - (x->id_len < y->id_len);
+}
+
+static int best_first(const void *a, const void *b, void *view) {
+    const struct inv_hit *x = a;
+    const struct inv_hit *y = b;
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return compare_ids(view, x, y);
+}
+
+static bool better(const struct inv_view *view, const struct inv_hit *a,
+                   const struct inv_hit *b) {
+    return a->score > b->score ||
+           (a->score == b->score && compare_ids(view, a, b) < 0);
+}
+
+/* Restores the heap of `count` hits (worst first) below `at`. */
+static void sift(const struct inv_view *view, struct inv_hit *heap,
+                 size_t count, size_t at) {
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= count)
+            return;
+        if (child + 1 < count && better(view, &heap[child], &heap[child + 1]))
+            child++;
+        if (!better(view, &heap[at], &heap[child]))
+            return;
+        struct inv_hit swap = heap[at];
+        heap[at] = heap[child];
+        heap[child] = swap;
+        at = child;
+    }
+}
+
+void inv_hits_best(const struct inv_view *view, struct inv_hit *hits,
+                   size_t *count, size_t keep) {
+    if (keep == 0)
+        *count = 0;
+    if (*count > keep) {
+        for (size_t i = keep / 2; i-- > 0;)
+            sift(view, hits, keep, i);
+        for (size_t i = keep; i < *count; i++)
+            if (better(view, &hits[i], &hits[0])) {
+                hits[0] = hits[i];
+                sift(view, hits, keep, 0);
+            }
+        *count = keep;
+    }
+    if (*count > 1)
+        qsort_r(hits, *count, sizeof *hits, best_first, (void *)(size_t)view);
+}
+
+/* ---- rescoring with kept codes ---- */
+
+enum inv_status inv_search_rescore(struct inv_searching *s,
+                                   struct inv_err *err) {
+    const struct inv_view *view = s->view;
+    if (!s->settings->multi)
+        return INV_OK; /* the funnel scores stored vectors at once */
+    size_t certain = 0; /* no index scored them: they all go on */
+    for (size_t i = 0; i < s->count; i++)
+        certain += s->hits[i].score == INFINITY;
+    inv_hits_best(view, s->hits, &s->count, certain + s->plan->rescore);
+    for (size_t i = certain; i < s->count; i++) {
+        struct inv_hit *hit = &s->hits[i];
+        const struct inv_part *part = &view->parts[hit->part];
+        struct inv_codes code;
+        if (!inv_segment_code(part->segment, hit->entry, &code))
+            continue;
+        hit->score =
+            inv_dot_code(inv_query_code(s, part)->code, &code, 0, code.dim);
+        s->plan->rescored++;
+    }
+    inv_hits_best(view, s->hits, &s->count, certain + s->plan->rerank);
+    return inv_search_deadline(s, err);
+}
+
+/* ---- exact scores ---- */
+
+struct scorer {
+    const struct inv_searching *s;
+    uint32_t dims;
+    float *best; /* multi: one number per query token */
+};
+
+static float maxsim(const struct scorer *scorer,
+                    const struct inv_codes *tokens) {
+    const struct inv_matrix *query = &scorer->s->query;
+    const float *rows = query->data;
+    inv_maxsim_best(rows, query->rows, tokens, scorer->dims, scorer->best);
+    double sum = 0;
+    for (size_t i = 0; i < query->rows; i++)
+        sum += (double)scorer->best[i];
+    if (scorer->s->settings->mean)
+        sum /= (double)query->rows;
+    return (float)sum;
+}
+
+static float single(const struct scorer *scorer, const float *query,
+                    const float *x) {
+    uint32_t dims = scorer->dims;
+    enum inv_distance metric = scorer->s->settings->metric;
+    if (metric == INV_L2)
+        return -inv_l2sq_f32(query, x, dims);
+    float dot = inv_dot_f32(query, x, dims);
+    if (metric == INV_IP)
+        return dot;
+    float norms = sqrtf(inv_dot_f32(x, x, dims)) *
+                  sqrtf(inv_dot_f32(query, query, dims));
+    return norms > 0 ? dot / norms : 0;
+}
+
+/* MaxSim kernels take contiguous query rows: a shorter prefix is copied. */
+static enum inv_status prefix_query(struct inv_searching *s, uint32_t dims,
+                                    struct inv_matrix *out,
+                                    struct inv_err *err) {
+    *out = s->query;
+    if (!s->settings->multi || dims == s->query.dim)
+        return INV_OK;
+    out->data = inv_arena_alloc(s->arena,
+                                s->query.rows * dims * sizeof *out->data);
+    if (out->data == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a query");
+    out->dim = dims;
+    for (size_t i = 0; i < s->query.rows; i++)
+        memcpy(out->data + i * dims, s->query.data + i * s->query.dim,
+               dims * sizeof *out->data);
+    return INV_OK;
+}
+
+static enum inv_status score_hit(const struct scorer *scorer,
+                                 struct inv_hit *hit, struct inv_err *err) {
+    const struct inv_searching *s = scorer->s;
+    const struct inv_part *part = &s->view->parts[hit->part];
+    const float *query = s->query.data;
+    struct inv_codes codes;
+    bool prefix = !s->settings->multi && scorer->dims < s->settings->dim;
+    if (prefix && inv_segment_code(part->segment, hit->entry, &codes)) {
+        hit->score =
+            single(scorer, inv_query_code(s, part)->code, codes.data);
+        return INV_OK;
+    }
+    enum inv_status status = inv_vlog_get(
+        s->view->logs, &part->entries->items[hit->entry].place, &codes, err);
+    if (status != INV_OK)
+        return status;
+    hit->score = s->settings->multi ? maxsim(scorer, &codes)
+                                    : single(scorer, query, codes.data);
+    return INV_OK;
+}
+
+enum inv_status inv_search_stage(struct inv_searching *s,
+                                 struct inv_stage *stage, struct inv_err *err) {
+    struct inv_matrix whole = s->query;
+    struct scorer scorer = {.s = s, .dims = stage->dims};
+    scorer.best =
+        inv_arena_alloc(s->arena, s->query.rows * sizeof *scorer.best);
+    enum inv_status status =
+        scorer.best == NULL
+            ? inv_fail(err, INV_MEMORY, "out of memory for scores")
+            : prefix_query(s, stage->dims, &s->query, err);
+    for (size_t i = 0; status == INV_OK && i < s->count; i++) {
+        if (i + 4 < s->count) {
+            const struct inv_hit *next = &s->hits[i + 4];
+            inv_vlog_prefetch(s->view->logs, &s->view->parts[next->part]
+                                                  .entries->items[next->entry]
+                                                  .place);
+        }
+        status = score_hit(&scorer, &s->hits[i], err);
+        if (status == INV_OK && i % 256 == 255)
+            status = inv_search_deadline(s, err);
+    }
+    s->query = whole;
+    if (status != INV_OK)
+        return status;
+    stage->scored = s->count;
+    inv_hits_best(s->view, s->hits, &s->count, stage->keep);
+    return inv_search_deadline(s, err);
+}
