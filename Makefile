@@ -42,12 +42,14 @@ LIBS := -L$(FAISS_PREFIX)/lib -lfaiss_c -lfaiss -lmicrohttpd -ljansson \
 	-lsqlite3 -lcurl -lutf8proc -llapacke -llapack -lopenblas -lz -lgomp \
 	-lpthread -lm
 
-SOURCES := $(filter-out server/main.c cli/main.c,$(wildcard base/*.c \
-	encoders/*.c encoders/*/*.c index/*.c server/*.c server/*/*.c cli/*.c))
+SOURCES := $(filter-out server/main.c,$(wildcard base/*.c \
+	encoders/*.c encoders/*/*.c index/*.c server/*.c server/*/*.c))
+CLI_SOURCES := $(filter-out cli/main.c,$(wildcard cli/*.c))
 CXXSOURCES := $(wildcard index/*.cc)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXXSOURCES:%.cc=$(BUILD)/%.o) \
 	$(BUILD)/migrations.o
 LIBRARY := $(BUILD)/libinvar.a
+CLI_LIBRARY := $(BUILD)/libinvarcli.a
 PROGRAMS := $(BUILD)/invard $(BUILD)/invar
 
 .DEFAULT_GOAL := all
@@ -57,12 +59,14 @@ PROGRAMS := $(BUILD)/invard $(BUILD)/invar
 all: $(PROGRAMS) ## build invard and invar (VARIANT=release|debug|asan|tsan)
 
 $(BUILD)/invard: $(BUILD)/server/main.o $(LIBRARY)
-$(BUILD)/invar: $(BUILD)/cli/main.o $(LIBRARY)
+$(BUILD)/invar: $(BUILD)/cli/main.o $(CLI_LIBRARY) $(LIBRARY)
 $(PROGRAMS):
 	@echo "  link    $@"
 	@$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(LIBRARY): $(OBJECTS)
+$(CLI_LIBRARY): $(CLI_SOURCES:%.c=$(BUILD)/%.o)
+$(LIBRARY) $(CLI_LIBRARY):
 	@rm -f $@
 	@ar rcs $@ $^
 
@@ -96,9 +100,11 @@ CFLAGS_faiss_ann := -isystem $(FAISS_PREFIX)/include
 TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/*/test_*.c tests/*/*/test_*.c tests/*/*/*/test_*.c))
 TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 tests-build: $(TESTS) ## build every test program
+$(filter $(BUILD)/tests/unit/cli/%,$(TESTS)): $(CLI_LIBRARY)
 $(TESTS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT) $(LIBRARY)
 	@echo "  link    $@"
-	@$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcheck -lsubunit -lrt
+	@$(CXX) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
+		$(filter %cli.a,$^) $(LIBRARY) $(LIBS) -lcheck -lsubunit -lrt
 .PHONY: tests-build
 .SECONDARY:
 
