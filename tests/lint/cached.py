@@ -52,7 +52,7 @@ class Tool:
     """What to run for a file, on which files, and what else it depends on."""
 
     program = ""
-    version = ""  # with another major version the check is skipped
+    version = ""  # with another version than this the check is skipped
     settings = ()  # files that change the answer
     patterns = sources.C_FILES
 
@@ -132,7 +132,7 @@ class Tidy(Tool):
 
 
 class Cppcheck(Tool):
-    program, version = "cppcheck", "2"
+    program, version = "cppcheck", "2.10"
     settings = ("tests/lint/cppcheck.txt",)
     patterns = ("*.c",)
 
@@ -263,10 +263,10 @@ def main():
               % tool.program)
         return 1
     version = output(tool.program, "--version").stdout
-    major = re.search(r"(\d+)\.\d+", version)
-    if tool.version and (major is None or major.group(1) != tool.version):
+    number = (re.findall(r"\d+\.[\d.]+", version) or ["?"])[0]
+    if not (number + ".").startswith(tool.version and tool.version + "."):
         print("skipped: this is %s %s, the rules are stated for %s" % (
-            tool.program, major.group(1) if major else "?", tool.version))
+            tool.program, number, tool.version))
         return 0
     os.makedirs(CACHE, exist_ok=True)
     names = sources.matching(tool.patterns)
