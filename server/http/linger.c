@@ -71,6 +71,8 @@ static bool is_done(struct guest *guest, short events) {
 }
 
 static void let_go(struct guest *guest) {
+    if (guest->sent < guest->answer.len)
+        send_some(guest); /* at a stop it may not have had its turn yet */
     shutdown(guest->fd, SHUT_RDWR);
     inv_buf_release(&guest->answer);
     guest->gone(guest->arg);
