@@ -44,7 +44,7 @@ struct inv_compaction {
     bool (*progress)(void *ctx, const char *stage, size_t done, size_t total);
     void *ctx;
     /* out */
-    size_t files;        /* removed */
+    size_t files; /* removed */
     uint64_t bytes_freed;
 };
 

@@ -85,12 +85,11 @@ enum inv_status inv_db_set_counters(struct inv_db *db, int64_t collection,
 enum inv_status inv_db_delete_collection(struct inv_db *db, int64_t collection,
                                          struct inv_err *err) INV_MUST_USE;
 
-enum inv_status inv_db_aliases(struct inv_db *db,
-                               enum inv_status (*each)(void *ctx,
-                                                       const char *name,
-                                                       int64_t collection,
-                                                       struct inv_err *err),
-                               void *ctx, struct inv_err *err) INV_MUST_USE;
+enum inv_status
+inv_db_aliases(struct inv_db *db,
+               enum inv_status (*each)(void *ctx, const char *name,
+                                       int64_t collection, struct inv_err *err),
+               void *ctx, struct inv_err *err) INV_MUST_USE;
 enum inv_status inv_db_set_alias(struct inv_db *db, const char *name,
                                  int64_t collection,
                                  struct inv_err *err) INV_MUST_USE;
@@ -125,11 +124,11 @@ struct inv_state_row {
     const void *learned;
     size_t learned_len;
 };
-enum inv_status inv_db_states(struct inv_db *db, int64_t collection,
-                              enum inv_status (*each)(
-                                  void *ctx, const struct inv_state_row *row,
-                                  struct inv_err *err),
-                              void *ctx, struct inv_err *err) INV_MUST_USE;
+enum inv_status inv_db_states(
+    struct inv_db *db, int64_t collection,
+    enum inv_status (*each)(void *ctx, const struct inv_state_row *row,
+                            struct inv_err *err),
+    void *ctx, struct inv_err *err) INV_MUST_USE;
 enum inv_status inv_db_add_state(struct inv_db *db, int64_t collection,
                                  const struct inv_state_row *row,
                                  struct inv_err *err) INV_MUST_USE;
@@ -188,11 +187,11 @@ struct inv_job_row {
     const char *idempotency_key, *error, *result; /* may be NULL */
     int64_t created_ms, finished_ms;              /* 0: not yet */
 };
-enum inv_status inv_db_jobs(struct inv_db *db,
-                            enum inv_status (*each)(
-                                void *ctx, const struct inv_job_row *row,
-                                struct inv_err *err),
-                            void *ctx, struct inv_err *err) INV_MUST_USE;
+enum inv_status
+inv_db_jobs(struct inv_db *db,
+            enum inv_status (*each)(void *ctx, const struct inv_job_row *row,
+                                    struct inv_err *err),
+            void *ctx, struct inv_err *err) INV_MUST_USE;
 /* id == 0 inserts and sets row->id; else replaces the row. */
 enum inv_status inv_db_put_job(struct inv_db *db, struct inv_job_row *row,
                                struct inv_err *err) INV_MUST_USE;

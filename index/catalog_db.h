@@ -26,9 +26,8 @@
     X(SET_COUNTERS,                                                            \
       "UPDATE collections SET next_vseq = ?2, next_version = ?3,"              \
       " next_gen = ?4 WHERE id = ?1")                                          \
-    X(DELETE_VECTORS_OF,                                                       \
-      "DELETE FROM vectors WHERE doc IN"                                       \
-      " (SELECT doc FROM documents WHERE collection = ?1)")                    \
+    X(DELETE_VECTORS_OF, "DELETE FROM vectors WHERE doc IN"                    \
+                         " (SELECT doc FROM documents WHERE collection = ?1)") \
     X(DELETE_DOCUMENTS_OF, "DELETE FROM documents WHERE collection = ?1")      \
     X(DELETE_SEGMENTS_OF, "DELETE FROM segments WHERE collection = ?1")        \
     X(DELETE_STATES_OF, "DELETE FROM encoder_states WHERE collection = ?1")    \
@@ -38,19 +37,15 @@
     X(ALIASES, "SELECT name, collection FROM aliases ORDER BY name")           \
     X(SET_ALIAS, "INSERT OR REPLACE INTO aliases VALUES(?1, ?2)")              \
     X(DELETE_ALIAS, "DELETE FROM aliases WHERE name = ?1")                     \
-    X(ADD_SPACE,                                                               \
-      "INSERT INTO spaces(collection, hash, model, revision, dim)"             \
-      " VALUES(?1, ?2, ?3, ?4, ?5)")                                           \
-    X(FIND_SPACE,                                                              \
-      "SELECT id FROM spaces WHERE collection = ?1 AND hash = ?2")             \
-    X(SEGMENTS,                                                                \
-      "SELECT gen FROM segments WHERE collection = ?1 ORDER BY gen")           \
+    X(ADD_SPACE, "INSERT INTO spaces(collection, hash, model, revision, dim)"  \
+                 " VALUES(?1, ?2, ?3, ?4, ?5)")                                \
+    X(FIND_SPACE, "SELECT id FROM spaces WHERE collection = ?1 AND hash = ?2") \
+    X(SEGMENTS, "SELECT gen FROM segments WHERE collection = ?1 ORDER BY gen") \
     X(ADD_SEGMENT, "INSERT INTO segments VALUES(?1, ?2)")                      \
     X(DELETE_SEGMENT,                                                          \
       "DELETE FROM segments WHERE collection = ?1 AND gen = ?2")               \
-    X(STATES,                                                                  \
-      "SELECT state, hash, settings, learned FROM encoder_states"              \
-      " WHERE collection = ?1 ORDER BY state")                                 \
+    X(STATES, "SELECT state, hash, settings, learned FROM encoder_states"      \
+              " WHERE collection = ?1 ORDER BY state")                         \
     X(ADD_STATE, "INSERT INTO encoder_states VALUES(?1, ?2, ?3, ?4, ?5)")      \
     X(FIND,                                                                    \
       "SELECT d.doc, d.id, d.version, d.payload, v.space, v.vseq, v.file,"     \
@@ -67,21 +62,20 @@
       "UPDATE documents SET version = ?2, payload = ?3 WHERE doc = ?1")        \
     X(PUT_VECTOR,                                                              \
       "INSERT OR REPLACE INTO vectors VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")     \
-    X(MOVE_VECTOR,                                                             \
-      "UPDATE vectors SET file = ?4, offset = ?5 WHERE doc = ?1"               \
-      " AND space = ?2 AND vseq = ?3")                                         \
+    X(MOVE_VECTOR, "UPDATE vectors SET file = ?4, offset = ?5 WHERE doc = ?1"  \
+                   " AND space = ?2 AND vseq = ?3")                            \
     X(DELETE_VECTORS, "DELETE FROM vectors WHERE doc = ?1")                    \
     X(DELETE_DOCUMENT, "DELETE FROM documents WHERE doc = ?1")                 \
     X(DOCUMENTS,                                                               \
       "SELECT d.doc, d.id, d.version, NULL, v.space, v.vseq, v.file,"          \
-      " v.offset, v.length, v.rows FROM documents d INDEXED BY documents_of"       \
+      " v.offset, v.length, v.rows FROM documents d INDEXED BY documents_of"   \
       " CROSS JOIN vectors v ON v.doc = d.doc"                                 \
-      " WHERE d.collection = ?1 ORDER BY d.doc")             \
+      " WHERE d.collection = ?1 ORDER BY d.doc")                               \
     X(DOCUMENTS_PAYLOAD,                                                       \
       "SELECT d.doc, d.id, d.version, d.payload, v.space, v.vseq, v.file,"     \
-      " v.offset, v.length, v.rows FROM documents d INDEXED BY documents_of"       \
+      " v.offset, v.length, v.rows FROM documents d INDEXED BY documents_of"   \
       " CROSS JOIN vectors v ON v.doc = d.doc"                                 \
-      " WHERE d.collection = ?1 ORDER BY d.doc")             \
+      " WHERE d.collection = ?1 ORDER BY d.doc")                               \
     X(JOBS,                                                                    \
       "SELECT id, collection, collection_name, kind, state, stage, done,"      \
       " total, request, idempotency_key, error, result, created_ms,"           \

@@ -65,10 +65,9 @@ enum inv_status inv_db_put_document(struct inv_db *db, int64_t collection,
     sqlite3_stmt *s;
     enum inv_status status;
     if (*doc == 0)
-        status =
-            inv_sql_bind(db, INV_SQL_INSERT_DOCUMENT, &s, err, "isis",
-                         collection, id, id_len, (int64_t)version, payload,
-                         payload_len);
+        status = inv_sql_bind(db, INV_SQL_INSERT_DOCUMENT, &s, err, "isis",
+                              collection, id, id_len, (int64_t)version, payload,
+                              payload_len);
     else
         status = inv_sql_bind(db, INV_SQL_UPDATE_DOCUMENT, &s, err, "iis", *doc,
                               (int64_t)version, payload, payload_len);

@@ -54,8 +54,7 @@ enum inv_status inv_db_add_collection(struct inv_db *db,
 }
 
 enum inv_status inv_db_set_settings(struct inv_db *db, int64_t collection,
-                                    const char *settings,
-                                    struct inv_err *err) {
+                                    const char *settings, struct inv_err *err) {
     RUN(db, INV_SQL_SET_SETTINGS, err, "it", collection, settings);
     return INV_OK;
 }
@@ -71,21 +70,20 @@ enum inv_status inv_db_set_counters(struct inv_db *db, int64_t collection,
 enum inv_status inv_db_delete_collection(struct inv_db *db, int64_t collection,
                                          struct inv_err *err) {
     static const enum inv_sql steps[] = {
-        INV_SQL_DELETE_VECTORS_OF, INV_SQL_DELETE_DOCUMENTS_OF,
+        INV_SQL_DELETE_VECTORS_OF,  INV_SQL_DELETE_DOCUMENTS_OF,
         INV_SQL_DELETE_SEGMENTS_OF, INV_SQL_DELETE_STATES_OF,
-        INV_SQL_DELETE_SPACES_OF, INV_SQL_DELETE_ALIASES_OF,
+        INV_SQL_DELETE_SPACES_OF,   INV_SQL_DELETE_ALIASES_OF,
         INV_SQL_DELETE_COLLECTION};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         RUN(db, steps[i], err, "i", collection);
     return INV_OK;
 }
 
-enum inv_status inv_db_aliases(struct inv_db *db,
-                               enum inv_status (*each)(void *ctx,
-                                                       const char *name,
-                                                       int64_t collection,
-                                                       struct inv_err *err),
-                               void *ctx, struct inv_err *err) {
+enum inv_status
+inv_db_aliases(struct inv_db *db,
+               enum inv_status (*each)(void *ctx, const char *name,
+                                       int64_t collection, struct inv_err *err),
+               void *ctx, struct inv_err *err) {
     sqlite3_stmt *s;
     bool more = true;
     enum inv_status status = inv_sql_bind(db, INV_SQL_ALIASES, &s, err, "");
@@ -159,12 +157,11 @@ enum inv_status inv_db_delete_segment(struct inv_db *db, int64_t collection,
     return INV_OK;
 }
 
-enum inv_status
-inv_db_states(struct inv_db *db, int64_t collection,
-              enum inv_status (*each)(void *ctx,
-                                      const struct inv_state_row *row,
-                                      struct inv_err *err),
-              void *ctx, struct inv_err *err) {
+enum inv_status inv_db_states(
+    struct inv_db *db, int64_t collection,
+    enum inv_status (*each)(void *ctx, const struct inv_state_row *row,
+                            struct inv_err *err),
+    void *ctx, struct inv_err *err) {
     sqlite3_stmt *s;
     bool more = true;
     enum inv_status status =
@@ -195,11 +192,11 @@ static const char *text_or_null(sqlite3_stmt *s, int column) {
     return (const char *)sqlite3_column_text(s, column);
 }
 
-enum inv_status inv_db_jobs(struct inv_db *db,
-                            enum inv_status (*each)(
-                                void *ctx, const struct inv_job_row *row,
-                                struct inv_err *err),
-                            void *ctx, struct inv_err *err) {
+enum inv_status
+inv_db_jobs(struct inv_db *db,
+            enum inv_status (*each)(void *ctx, const struct inv_job_row *row,
+                                    struct inv_err *err),
+            void *ctx, struct inv_err *err) {
     sqlite3_stmt *s;
     bool more = true;
     enum inv_status status = inv_sql_bind(db, INV_SQL_JOBS, &s, err, "");

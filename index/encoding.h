@@ -18,10 +18,10 @@ enum inv_keep_codes {
 
 struct inv_encoding {
     struct inv_ref ref;
-    uint32_t state; /* number in the catalog; 0 has learned nothing */
-    uint64_t hash;  /* of every parameter and of what was learned */
-    size_t code_dim; /* floats that encode() writes */
-    size_t ann_dim;  /* the first of them are indexed */
+    uint32_t state;   /* number in the catalog; 0 has learned nothing */
+    uint64_t hash;    /* of every parameter and of what was learned */
+    size_t code_dim;  /* floats that encode() writes */
+    size_t ann_dim;   /* the first of them are indexed */
     bool renormalize; /* a shorter prefix is divided by its own norm */
     enum inv_metric metric;
     enum inv_dtype flat_dtype; /* of codes in flat indexes and fresh segments */

@@ -223,19 +223,18 @@ enum inv_status inv_gallery_check(struct inv_gallery *gallery,
         return INV_OK;
     for (size_t i = 0; i < count; i++) {
         struct inv_document_row row;
-        enum inv_status status =
-            inv_db_find(db, gallery->collection, puts[i].id, puts[i].id_len,
-                        &row, err);
+        enum inv_status status = inv_db_find(
+            db, gallery->collection, puts[i].id, puts[i].id_len, &row, err);
         if (status != INV_OK)
             return status;
         if (mode == INV_PUT_INSERT && row.doc != 0)
-            status = inv_fail(err, INV_CONFLICT,
-                              "document \"%.*s\" exists already",
-                              (int)puts[i].id_len, puts[i].id);
+            status =
+                inv_fail(err, INV_CONFLICT, "document \"%.*s\" exists already",
+                         (int)puts[i].id_len, puts[i].id);
         if (mode == INV_PUT_UPDATE && row.doc == 0)
-            status = inv_fail(err, INV_NOT_FOUND,
-                              "document \"%.*s\" does not exist",
-                              (int)puts[i].id_len, puts[i].id);
+            status =
+                inv_fail(err, INV_NOT_FOUND, "document \"%.*s\" does not exist",
+                         (int)puts[i].id_len, puts[i].id);
         if (status != INV_OK) {
             inv_err_at(err, "/documents/%zu/id", i);
             return status;
@@ -309,8 +308,8 @@ static enum inv_status add_entry(struct inv_gallery *gallery,
 enum inv_status inv_gallery_put(struct inv_gallery *gallery, struct inv_db *db,
                                 struct inv_put *put, struct inv_err *err) {
     struct inv_document_row old;
-    enum inv_status status = inv_db_find(db, gallery->collection, put->id,
-                                         put->id_len, &old, err);
+    enum inv_status status =
+        inv_db_find(db, gallery->collection, put->id, put->id_len, &old, err);
     if (status != INV_OK)
         return inv_gallery_poison(gallery, status);
     int64_t doc = old.doc;
@@ -374,8 +373,8 @@ enum inv_status inv_gallery_set_payload(struct inv_gallery *gallery,
         status = inv_fail(err, INV_MEMORY, "out of memory for a view");
     if (status == INV_OK && inv_view_find(next, vseq, &at, &entry)) {
         struct inv_part *part = &next->parts[at];
-        struct inv_overlay *overlay = inv_overlay_with(
-            part->overlay, (uint32_t)entry, *version, row);
+        struct inv_overlay *overlay =
+            inv_overlay_with(part->overlay, (uint32_t)entry, *version, row);
         if (overlay == NULL) {
             status = inv_fail(err, INV_MEMORY, "out of memory for a payload");
         } else {
@@ -391,9 +390,8 @@ enum inv_status inv_gallery_set_encoding(struct inv_gallery *gallery,
                                          struct inv_err *err) {
     struct inv_view *next = inv_gallery_edit(gallery);
     pthread_mutex_lock(&gallery->lock);
-    struct inv_encoding **more =
-        realloc(gallery->encodings,
-                (gallery->encoding_count + 1) * sizeof *more);
+    struct inv_encoding **more = realloc(
+        gallery->encodings, (gallery->encoding_count + 1) * sizeof *more);
     if (more != NULL) {
         gallery->encodings = more;
         more[gallery->encoding_count++] = inv_ref_get(encoding);

@@ -65,15 +65,15 @@ struct inv_put {
     const char *id;
     size_t id_len;
     int64_t space;
-    struct inv_codes codes;            /* as they are to be stored */
+    struct inv_codes codes;              /* as they are to be stored */
     const struct inv_encoding *encoding; /* that made `code`; may be outdated */
-    float *code;                       /* code_dim floats; is changed */
-    const char *payload;               /* JSON text, NULL: none */
+    float *code;                         /* code_dim floats; is changed */
+    const char *payload;                 /* JSON text, NULL: none */
     size_t payload_len;
-    const struct inv_schema *schema;   /* that `row` was read for */
-    struct inv_row *row; /* becomes the gallery's once published */
-    bool created;        /* out: was not there before */
-    uint64_t version;    /* out */
+    const struct inv_schema *schema; /* that `row` was read for */
+    struct inv_row *row;             /* becomes the gallery's once published */
+    bool created;                    /* out: was not there before */
+    uint64_t version;                /* out */
 };
 
 /* insert: INV_CONFLICT when one of the ids exists; update: INV_NOT_FOUND when

@@ -34,6 +34,7 @@ struct job {
     char dir[4096];
     struct inv_view *view; /* as of the freeze */
     struct inv_part **inputs;
+    struct inv_part **now; /* the same parts in the view of the swap */
     size_t input_count;
     struct origin *origins;
     uint64_t *vseqs;
@@ -62,8 +63,7 @@ bool inv_gallery_wants_build(struct inv_gallery *gallery, size_t idle_entries,
         full = full || part->count == part->segment->cap;
     }
     inv_ref_put(view);
-    int64_t quiet = (int64_t)inv_now_ns() -
-                    inv_gallery_changed_ns(gallery);
+    int64_t quiet = (int64_t)inv_now_ns() - inv_gallery_changed_ns(gallery);
     return full || (fresh >= idle_entries && quiet > idle_ns);
 }
 
@@ -96,7 +96,8 @@ static enum inv_status freeze(void *ctx, struct inv_db *db,
 static enum inv_status choose_inputs(struct job *job, struct inv_err *err) {
     struct inv_view *view = job->view;
     job->inputs = calloc(view->count + 1, sizeof(struct inv_part *));
-    if (job->inputs == NULL)
+    job->now = calloc(view->count + 1, sizeof(struct inv_part *));
+    if (job->inputs == NULL || job->now == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a build");
     size_t size = 0;
     for (size_t i = 0; i < view->count; i++) {
@@ -116,8 +117,8 @@ static enum inv_status choose_inputs(struct job *job, struct inv_err *err) {
             bool chosen = part->segment->gen == 0;
             for (size_t j = 0; j < job->input_count && !chosen; j++)
                 chosen = job->inputs[j] == part;
-            if (chosen || (!job->build->everything &&
-                           part->live->count > 2 * size))
+            if (chosen ||
+                (!job->build->everything && part->live->count > 2 * size))
                 continue;
             job->inputs[job->input_count++] = part;
             size += part->live->count;
@@ -342,7 +343,7 @@ static enum inv_status carry_entries(struct job *job, struct inv_view *next,
     part->live_owned = true;
     if (part->live == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a bitset");
-    struct inv_part *now[64];
+    struct inv_part **now = job->now;
     for (size_t i = 0; i < job->input_count; i++) {
         struct inv_part *input = find_part(next, job->inputs[i]->segment);
         if (input == NULL)
@@ -447,6 +448,7 @@ static void release_job(struct job *job) {
     free(job->origins);
     free(job->vseqs);
     free(job->inputs);
+    free(job->now);
     inv_ref_put(job->view);
 }
 
@@ -466,9 +468,6 @@ enum inv_status inv_gallery_build(struct inv_gallery *gallery,
     job.view = inv_gallery_view(gallery);
     inv_gallery_segment_dir(gallery, job.gen, job.dir, sizeof job.dir);
     status = choose_inputs(&job, err);
-    if (status == INV_OK && job.input_count > 64)
-        status = inv_fail(err, INV_INTERNAL, "%zu segments, at most 64 merge",
-                          job.input_count);
     if (status == INV_OK)
         status = gather(&job, err);
     if (status == INV_OK && job.count > 0)

@@ -99,12 +99,11 @@ static enum inv_status move_one(struct job *job, struct inv_db *db,
     struct inv_place place;
     bool moved = false;
     struct inv_vlog_set *logs = inv_vlog_files(gallery->vlog);
-    enum inv_status status =
-        inv_vlog_check(logs, &entry->place, &record, err);
+    enum inv_status status = inv_vlog_check(logs, &entry->place, &record, err);
     if (status == INV_OK)
-        status = inv_vlog_append(gallery->vlog, record.vseq, record.space,
-                                 record.id, record.id_len, &record.codes,
-                                 &place, err);
+        status =
+            inv_vlog_append(gallery->vlog, record.vseq, record.space, record.id,
+                            record.id_len, &record.codes, &place, err);
     inv_ref_put(logs);
     if (status == INV_OK)
         status = inv_db_move_vector(db, entry->doc, (int64_t)record.space,
@@ -134,7 +133,7 @@ static enum inv_status move_part(struct job *job, struct inv_db *db,
     struct inv_entries *copy = NULL;
     enum inv_status status = INV_OK;
     for (size_t e = inv_bitset_next(part->live->set, part->count, 0);
-         status == INV_OK && e < part->count && *budget > 0;
+         status == INV_OK && e<part->count && * budget> 0;
          e = inv_bitset_next(part->live->set, part->count, e + 1)) {
         const struct inv_entry *entry = &part->entries->items[e];
         if (find_use(job->files, job->file_count, entry->place.file) == NULL)

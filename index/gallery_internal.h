@@ -29,7 +29,7 @@ struct inv_gallery {
     bool poisoned;
     struct {
         uint64_t vseq, version, gen;
-    } counters, saved; /* saved: as of the last publication */
+    } counters, saved;           /* saved: as of the last publication */
     struct inv_segment **doomed; /* to remove once published */
     size_t doomed_count, doomed_cap;
     /* Before `next` there were this many entries in its active part. */

@@ -112,8 +112,7 @@ static enum inv_status read_catalog(struct load *load, struct inv_err *err) {
     status = inv_db_documents(db, gallery->collection, load->schema->count > 0,
                               take_document, load, err);
     if (status == INV_OK)
-        status =
-            inv_db_segments(db, gallery->collection, take_gen, load, err);
+        status = inv_db_segments(db, gallery->collection, take_gen, load, err);
     inv_catalog_return(gallery->catalog, db);
     if (status == INV_OK && load->count > 0)
         qsort(load->docs, load->count, sizeof *load->docs, by_vseq);
@@ -138,9 +137,8 @@ static struct loaded *find_doc(struct load *load, uint64_t vseq) {
 static enum inv_status fill_part(struct load *load, const uint64_t *vseqs,
                                  struct inv_part *part, struct inv_err *err) {
     struct inv_postings_builder *builder = NULL;
-    enum inv_status status =
-        inv_postings_builder_new(load->schema->fields, load->schema->count,
-                                 part->count, &builder, err);
+    enum inv_status status = inv_postings_builder_new(
+        load->schema->fields, load->schema->count, part->count, &builder, err);
     for (size_t i = 0; status == INV_OK && i < part->count; i++) {
         struct loaded *doc = find_doc(load, vseqs[i]);
         part->entries->items[i].vseq = vseqs[i];
@@ -181,9 +179,8 @@ static enum inv_status load_segment(struct load *load, uint64_t gen,
     inv_gallery_segment_dir(gallery, gen, dir, sizeof dir);
     struct inv_part part = {0};
     uint64_t *vseqs = NULL;
-    enum inv_status status = inv_segment_open(dir, gen, inv_gallery_encoding,
-                                              gallery, &part.segment, &vseqs,
-                                              err);
+    enum inv_status status = inv_segment_open(
+        dir, gen, inv_gallery_encoding, gallery, &part.segment, &vseqs, err);
     if (status != INV_OK)
         return status;
     part.count = part.segment->count;
@@ -278,8 +275,8 @@ static enum inv_status load_fresh(struct load *load, struct inv_err *err) {
         if (status == INV_CORRUPT) {
             if (damaged++ == 0)
                 inv_log(INV_LOG_ERROR, "vlog", "document \"%.*s\": %s",
-                        (int)load->docs[i].entry.id_len,
-                        load->docs[i].entry.id, why.text);
+                        (int)load->docs[i].entry.id_len, load->docs[i].entry.id,
+                        why.text);
             status = INV_OK;
         } else if (status != INV_OK && err != NULL) {
             *err = why;
@@ -393,9 +390,9 @@ enum inv_status inv_gallery_open(const struct inv_gallery_options *options,
                                                         : options->roll_bytes,
                                &gallery->vlog, err);
     if (status == INV_OK)
-        status = first_view(gallery, options->schema,
-                            gallery->encodings[gallery->encoding_count - 1],
-                            err);
+        status =
+            first_view(gallery, options->schema,
+                       gallery->encodings[gallery->encoding_count - 1], err);
     if (status == INV_OK && inv_gallery_edit(gallery) == NULL)
         status = inv_fail(err, INV_MEMORY, "out of memory for a view");
     if (status == INV_OK) {

@@ -18,8 +18,8 @@ static enum inv_status read_row(struct inv_gallery *gallery, struct inv_db *db,
     if (status != INV_OK || document.payload == NULL)
         return status;
     struct inv_err why = {0};
-    status = gallery->row(schema, document.payload, document.payload_len, row,
-                          &why);
+    status =
+        gallery->row(schema, document.payload, document.payload_len, row, &why);
     if (status != INV_OK)
         status = inv_fail(err, status, "document \"%.*s\": %.200s",
                           (int)(entry->id_len > 80 ? 80 : entry->id_len),

@@ -21,9 +21,7 @@ void inv_encoding_prefix(const struct inv_encoding *encoding, float *code) {
         inv_normalize_f32(code, encoding->ann_dim);
 }
 
-static size_t element(enum inv_dtype dtype) {
-    return dtype == INV_F16 ? 2 : 4;
-}
+static size_t element(enum inv_dtype dtype) { return dtype == INV_F16 ? 2 : 4; }
 
 size_t inv_segment_row_bytes(const struct inv_encoding *encoding) {
     size_t bytes = encoding->ann_dim * element(encoding->flat_dtype);

@@ -50,8 +50,7 @@ static enum inv_status read_rows(void *ctx, size_t first, size_t count,
     struct build *build = ctx;
     size_t dim = build->encoding->ann_dim;
     for (size_t i = 0; i < count; i++) {
-        enum inv_status status =
-            encode_one(build, first + i, build->code, err);
+        enum inv_status status = encode_one(build, first + i, build->code, err);
         if (status != INV_OK)
             return status;
         inv_encoding_prefix(build->encoding, build->code);
@@ -61,8 +60,7 @@ static enum inv_status read_rows(void *ctx, size_t first, size_t count,
 }
 
 static bool report(void *ctx, const char *stage, size_t done, size_t total) {
-    const struct inv_segment_source *source =
-        ((struct build *)ctx)->source;
+    const struct inv_segment_source *source = ((struct build *)ctx)->source;
     return source->progress != NULL &&
            source->progress(source->ctx, stage, done, total);
 }
@@ -76,9 +74,9 @@ static enum inv_status write_codes(struct build *build, const char *path,
     char *chunk = malloc(CODES_CHUNK * row);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (chunk == NULL || fd < 0)
-        status = chunk == NULL ? inv_fail(err, INV_MEMORY, "out of memory")
-                               : inv_fail_errno(err, errno, "cannot create %s",
-                                                path);
+        status = chunk == NULL
+                     ? inv_fail(err, INV_MEMORY, "out of memory")
+                     : inv_fail_errno(err, errno, "cannot create %s", path);
     for (size_t first = 0; status == INV_OK && first < count;
          first += CODES_CHUNK) {
         size_t n = count - first < CODES_CHUNK ? count - first : CODES_CHUNK;
@@ -192,9 +190,9 @@ static enum inv_status fill_dir(const char *dir, struct build *build,
     if (status != INV_OK)
         return status;
     *config = *inv_ann_get_config(ann);
-    bool compressed = (inv_ann_capabilities(ann) &
-                       (INV_ANN_COMPRESSED | INV_ANN_EXACT)) ==
-                      INV_ANN_COMPRESSED;
+    bool compressed =
+        (inv_ann_capabilities(ann) & (INV_ANN_COMPRESSED | INV_ANN_EXACT)) ==
+        INV_ANN_COMPRESSED;
     snprintf(path, sizeof path, "%s/ann", dir);
     status = inv_ann_save(ann, path, err);
     inv_ann_free(ann);
@@ -240,8 +238,7 @@ enum inv_status inv_segment_build(const char *dir, uint64_t gen,
     if (status == INV_OK)
         status = fill_dir(temporary, &build, &full, err);
     if (status == INV_OK)
-        status =
-            seal_dir(temporary, gen, encoding, &full, source->count, err);
+        status = seal_dir(temporary, gen, encoding, &full, source->count, err);
     if (status == INV_OK)
         status = inv_file_sync_dir(temporary, err);
     if (status == INV_OK && rename(temporary, dir) != 0)
@@ -268,16 +265,15 @@ static enum inv_status want_integer(const struct manifest *m, const char *key,
                                     int64_t max, int64_t *out,
                                     struct inv_err *err) {
     if (inv_config_find(&m->config, key) == NULL)
-        return inv_fail(err, INV_CORRUPT, "%s: no \"%s\"", m->config.name,
-                        key);
+        return inv_fail(err, INV_CORRUPT, "%s: no \"%s\"", m->config.name, key);
     return inv_config_integer(&m->config, key, 0, max, out, err);
 }
 
 static enum inv_status read_ann_config(struct manifest *m,
                                        struct inv_err *err) {
     static const char *const keys[] = {
-        "metric", "hnsw_m", "hnsw_ef_construction", "nlist",
-        "pq_m",   "pq_bits", "train_size",          "dim"};
+        "metric", "hnsw_m",  "hnsw_ef_construction", "nlist",
+        "pq_m",   "pq_bits", "train_size",           "dim"};
     int64_t value[8] = {0};
     enum inv_status status = INV_OK;
     for (size_t i = 0; status == INV_OK && i < 8; i++)
@@ -328,9 +324,9 @@ static enum inv_status read_manifest(const char *dir, struct manifest *m,
     const char *encoding = "";
     status = inv_config_string(&m->config, "format", &format, err);
     if (status == INV_OK && strcmp(format, FORMAT) != 0)
-        status = inv_fail(err, INV_UNSUPPORTED,
-                          "%s: format %s, this release reads " FORMAT, path,
-                          format);
+        status =
+            inv_fail(err, INV_UNSUPPORTED,
+                     "%s: format %s, this release reads " FORMAT, path, format);
     if (status == INV_OK)
         status = want_integer(m, "count", UINT32_MAX, &count, err);
     if (status == INV_OK)
@@ -416,7 +412,7 @@ static enum inv_status open_entries(const char *dir, struct manifest *m,
         *vseqs = malloc(len == 0 ? 8 : len);
         if (*vseqs == NULL)
             status = inv_fail(err, INV_MEMORY, "out of memory opening %s", dir);
-        else
+        else if (len > 0)
             memcpy(*vseqs, bytes, len);
     }
     inv_file_unmap(bytes, len);
@@ -433,9 +429,9 @@ static enum inv_status open_codes(const char *dir, struct manifest *m,
         return status;
     size_t values = m->count * m->code_dim;
     if (len != values * 2 && len != values * 4) {
-        status = inv_fail(err, INV_CORRUPT,
-                          "%s/codes has %zu bytes for %zu numbers", dir, len,
-                          values);
+        status =
+            inv_fail(err, INV_CORRUPT, "%s/codes has %zu bytes for %zu numbers",
+                     dir, len, values);
     } else if (segment != NULL) {
         segment->codes = bytes;
         segment->codes_bytes = len;
@@ -481,12 +477,12 @@ enum inv_status inv_segment_open(const char *dir, uint64_t gen,
     inv_ref_put(encoding);
     if (status == INV_OK && (m.ann.dim != segment->encoding->ann_dim ||
                              m.code_dim != segment->encoding->code_dim))
-        status = inv_fail(err, INV_CORRUPT,
-                          "%s indexes %zu of %zu dimensions, the encoder says "
-                          "%zu of %zu",
-                          dir, m.ann.dim, m.code_dim,
-                          segment->encoding->ann_dim,
-                          segment->encoding->code_dim);
+        status =
+            inv_fail(err, INV_CORRUPT,
+                     "%s indexes %zu of %zu dimensions, the encoder says "
+                     "%zu of %zu",
+                     dir, m.ann.dim, m.code_dim, segment->encoding->ann_dim,
+                     segment->encoding->code_dim);
     if (status == INV_OK)
         status = open_ann(dir, &m, &segment->ann, err);
     if (status == INV_OK)

@@ -236,8 +236,8 @@ static void view_release(void *self) {
 }
 
 struct inv_view *inv_view_copy(const struct inv_view *view, size_t more) {
-    struct inv_view *copy = calloc(
-        1, sizeof *copy + (view->count + more) * sizeof copy->parts[0]);
+    struct inv_view *copy =
+        calloc(1, sizeof *copy + (view->count + more) * sizeof copy->parts[0]);
     if (copy == NULL)
         return NULL;
     inv_ref_init(&copy->ref, view_release);

@@ -38,8 +38,8 @@ struct inv_entries {
     struct inv_ref ref;
     size_t cap;
     struct inv_entry *items;
-    struct inv_ids *ids;    /* memory of the ids, shared between tables */
-    struct inv_row **rows;  /* fresh: payload values, owned; NULL if sealed */
+    struct inv_ids *ids;   /* memory of the ids, shared between tables */
+    struct inv_row **rows; /* fresh: payload values, owned; NULL if sealed */
 };
 /* `cap` entries; address space only until they are written. `ids` shared when
  * given (a new reference is taken). NULL: out of memory. */

@@ -169,8 +169,7 @@ static enum inv_status file_create(const char *dir, uint32_t number,
     if (file->fd < 0)
         status = inv_fail_errno(err, errno, "cannot create %s", file->path);
     if (status == INV_OK)
-        status =
-            inv_file_pwrite_all(file->fd, header, sizeof header, 0, err);
+        status = inv_file_pwrite_all(file->fd, header, sizeof header, 0, err);
     atomic_init(&file->size, sizeof header);
     if (status == INV_OK)
         status = map_file(file, room, err);
@@ -225,17 +224,17 @@ static enum inv_status list_files(const char *dir, uint32_t **numbers,
     struct dirent *entry;
     enum inv_status status = INV_OK;
     while ((entry = readdir(handle)) != NULL) {
-        unsigned number;
-        char tail = '\0';
-        if (sscanf(entry->d_name, "%8u.vlo%c", &number, &tail) != 2 ||
-            tail != 'g' || strlen(entry->d_name) != 13)
+        char name[32];
+        uint32_t number = (uint32_t)strtoul(entry->d_name, NULL, 10);
+        snprintf(name, sizeof name, "%08u.vlog", number);
+        if (strcmp(name, entry->d_name) != 0)
             continue;
         if (n == cap) {
             cap = cap == 0 ? 16 : cap * 2;
             uint32_t *more = realloc(list, cap * sizeof *list);
             if (more == NULL) {
-                status = inv_fail(err, INV_MEMORY, "out of memory reading %s",
-                                  dir);
+                status =
+                    inv_fail(err, INV_MEMORY, "out of memory reading %s", dir);
                 break;
             }
             list = more;
@@ -270,8 +269,7 @@ static enum inv_status open_files(struct inv_vlog *vlog,
     enum inv_status status = list_files(vlog->dir, &numbers, &count, err);
     for (size_t i = 0; status == INV_OK && i < count; i++) {
         bool newest = i + 1 == count;
-        const struct inv_vlog_end *end =
-            find_end(ends, end_count, numbers[i]);
+        const struct inv_vlog_end *end = find_end(ends, end_count, numbers[i]);
         struct inv_vlog_file *file = NULL;
         struct inv_err why = {0};
         uint64_t cut = UINT64_MAX;
@@ -354,8 +352,8 @@ bool inv_vlog_read_only(const struct inv_vlog *vlog) { return vlog->broken; }
 enum inv_status inv_vlog_drop(struct inv_vlog *vlog, uint32_t file,
                               struct inv_err *err) {
     if (file == inv_vlog_current(vlog))
-        return inv_fail(err, INV_CONFLICT,
-                        "vector log %u is being written to", file);
+        return inv_fail(err, INV_CONFLICT, "vector log %u is being written to",
+                        file);
     for (size_t i = 0; i < vlog->set->count; i++)
         if (vlog->set->files[i]->number == file)
             atomic_store(&vlog->set->files[i]->doomed, true);
@@ -422,11 +420,13 @@ enum inv_status inv_vlog_append(struct inv_vlog *vlog, uint64_t vseq,
     size_t head = padded(INV_VLOG_RECORD + id_len);
     size_t length = head + padded(data);
     if (!reserve_scratch(vlog, length))
-        return inv_fail(err, INV_MEMORY, "out of memory for a record of %zu "
-                                         "bytes", length);
+        return inv_fail(err, INV_MEMORY,
+                        "out of memory for a record of %zu "
+                        "bytes",
+                        length);
     enum inv_status status = INV_OK;
-    if (vlog->current == NULL || atomic_load(&vlog->current->size) + length >
-                                     vlog->current->map_bytes)
+    if (vlog->current == NULL ||
+        atomic_load(&vlog->current->size) + length > vlog->current->map_bytes)
         status = roll(vlog, length, err);
     if (status != INV_OK)
         return status;
@@ -474,8 +474,8 @@ enum inv_status inv_vlog_sync(struct inv_vlog *vlog, struct inv_err *err) {
         return INV_OK;
     enum inv_status status = INV_OK;
     if (fdatasync(vlog->current->fd) != 0)
-        status = inv_fail_errno(err, errno, "cannot sync %s",
-                                vlog->current->path);
+        status =
+            inv_fail_errno(err, errno, "cannot sync %s", vlog->current->path);
     if (status == INV_OK && vlog->dir_dirty)
         status = inv_file_sync_dir(vlog->dir, err);
     if (status != INV_OK) {

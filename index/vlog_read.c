@@ -89,9 +89,10 @@ static enum inv_status read_codes(const char *record,
     const char *data = record + at;
     *out = (struct inv_codes){
         .data = data,
-        .scales = dtype == INV_I8 ? (const uint16_t *)(const void *)(
-                                        data + bytes - header->rows * 2)
-                                  : NULL,
+        .scales = dtype == INV_I8
+                      ? (const uint16_t *)(const void *)(data + bytes -
+                                                         header->rows * 2)
+                      : NULL,
         .dtype = dtype,
         .rows = header->rows,
         .dim = header->dim,

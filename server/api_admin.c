@@ -10,17 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum inv_status add_job(struct inv_app *app,
-                               struct inv_collection *collection,
-                               const char *kind,
-                               const struct inv_request *request,
-                               struct inv_response *response,
-                               struct inv_err *err) {
+static enum inv_status
+add_job(struct inv_app *app, struct inv_collection *collection,
+        const char *kind, const struct inv_request *request,
+        struct inv_response *response, struct inv_err *err) {
     int64_t id = 0;
     const char *body = "{}";
     if (request->body_len > 0)
-        body = inv_arena_strndup(request->arena, request->body,
-                                 request->body_len);
+        body =
+            inv_arena_strndup(request->arena, request->body, request->body_len);
     if (body == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a job");
     enum inv_status status =

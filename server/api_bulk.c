@@ -24,11 +24,11 @@ struct bulk {
     struct inv_json_limits limits;
     struct inv_arena arena; /* of the batch */
     struct inv_ingest ingest;
-    bool open;               /* ingest is in use */
+    bool open;                 /* ingest is in use */
     struct inv_json_doc *docs; /* of the batch's lines: payloads live in them */
     size_t doc_count;
-    struct inv_buf in;  /* what has arrived and is not yet used */
-    size_t used;        /* of in */
+    struct inv_buf in; /* what has arrived and is not yet used */
+    size_t used;       /* of in */
     size_t items, upserted, created, failed, listed;
     struct inv_buf errors;
     bool ended, frames;
@@ -38,8 +38,8 @@ static enum inv_status open_batch(struct bulk *bulk, struct inv_err *err) {
     if (bulk->open)
         return INV_OK;
     inv_arena_init(&bulk->arena, INV_REQUEST_ARENA_MAX);
-    bulk->docs = inv_arena_calloc(&bulk->arena, INV_BULK_COMMIT,
-                                  sizeof *bulk->docs);
+    bulk->docs =
+        inv_arena_calloc(&bulk->arena, INV_BULK_COMMIT, sizeof *bulk->docs);
     bulk->doc_count = 0;
     bulk->open = true;
     if (bulk->docs == NULL)
@@ -182,8 +182,8 @@ static enum inv_status fill(struct bulk *bulk, struct inv_err *err) {
     if (!inv_buf_reserve(in, READ_BYTES))
         return inv_fail(err, INV_MEMORY, "out of memory for %zu bytes",
                         in->len);
-    ptrdiff_t n = inv_body_read(bulk->request->stream, in->data + in->len,
-                                READ_BYTES);
+    ptrdiff_t n =
+        inv_body_read(bulk->request->stream, in->data + in->len, READ_BYTES);
     if (n < 0)
         return inv_fail(err, INV_CANCELLED, "the client left");
     bulk->ended = n == 0;
@@ -286,9 +286,8 @@ static void put_counts(const struct bulk *bulk, struct inv_buf *out) {
 
 INV_HANDLER(inv_api_documents_bulk) {
     struct bulk bulk = {.app = app, .request = request};
-    bulk.limits =
-        (struct inv_json_limits){.max_dim = INV_DIM_MAX,
-                                 .max_rows = app->config.max_doc_tokens};
+    bulk.limits = (struct inv_json_limits){
+        .max_dim = INV_DIM_MAX, .max_rows = app->config.max_doc_tokens};
     enum inv_status status = check_media(&bulk, err);
     if (status == INV_OK)
         status = inv_api_collection(app, request, 2, &bulk.collection, err);

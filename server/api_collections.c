@@ -132,9 +132,9 @@ INV_HANDLER(inv_api_collection_patch) {
     if (status == INV_OK)
         status = inv_api_media(request, "application/json", err);
     if (status == INV_OK)
-        status = inv_json_parse_plain(
-            request->body == NULL ? "" : request->body, request->body_len,
-            &body, err);
+        status =
+            inv_json_parse_plain(request->body == NULL ? "" : request->body,
+                                 request->body_len, &body, err);
     if (status == INV_OK)
         status = inv_app_patch(app, c, body, err);
     if (status == INV_OK)
@@ -159,8 +159,8 @@ static void put_alias(struct inv_app *app, const struct inv_alias *alias,
     for (size_t i = 0; i < app->collection_count; i++)
         if (app->collections[i]->id == alias->collection)
             name = app->collections[i]->name;
-    inv_buf_printf(out, "{\"alias\":\"%s\",\"collection\":\"%s\"}",
-                   alias->name, name);
+    inv_buf_printf(out, "{\"alias\":\"%s\",\"collection\":\"%s\"}", alias->name,
+                   name);
 }
 
 INV_HANDLER(inv_api_alias_list) {
@@ -199,9 +199,9 @@ INV_HANDLER(inv_api_alias_put) {
     size_t len = 0;
     enum inv_status status = inv_api_media(request, "application/json", err);
     if (status == INV_OK)
-        status = inv_json_parse_plain(
-            request->body == NULL ? "" : request->body, request->body_len,
-            &body, err);
+        status =
+            inv_json_parse_plain(request->body == NULL ? "" : request->body,
+                                 request->body_len, &body, err);
     if (status == INV_OK && inv_json_kind(body) != INV_JSON_OBJECT)
         status = inv_fail(err, INV_INVALID, "the body must be an object");
     if (status == INV_OK)

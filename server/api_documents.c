@@ -186,8 +186,8 @@ static enum inv_status merge(struct inv_gallery *gallery,
     inv_json *old = NULL;
     enum inv_status status = INV_OK;
     if (row->payload != NULL)
-        status = inv_json_parse_plain(row->payload, row->payload_len, &old,
-                                      err);
+        status =
+            inv_json_parse_plain(row->payload, row->payload_len, &old, err);
     inv_json *merged =
         status == INV_OK ? inv_json_merge_patch(old, change) : NULL;
     inv_json_free(old);
@@ -239,9 +239,9 @@ static enum inv_status apply_patch(void *ctx, struct inv_db *db,
     if (status == INV_OK)
         status = merge(c->gallery, &row, patch->change, &text, &shared, err);
     if (status == INV_OK)
-        status = inv_gallery_set_payload(c->gallery, db, &row, text.data,
-                                         text.len, shared, &patch->version,
-                                         err);
+        status =
+            inv_gallery_set_payload(c->gallery, db, &row, text.data, text.len,
+                                    shared, &patch->version, err);
     inv_ref_put(shared);
     inv_buf_release(&text);
     return status;
@@ -263,8 +263,9 @@ INV_HANDLER(inv_api_document_patch) {
     if (status == INV_OK)
         status = inv_json_get_object(doc.root, "", "payload", &payload, err);
     if (status == INV_OK && payload == NULL) {
-        status = inv_fail(err, INV_INVALID, "\"payload\" is missing: an object "
-                                            "to merge into the stored one");
+        status = inv_fail(err, INV_INVALID,
+                          "\"payload\" is missing: an object "
+                          "to merge into the stored one");
         inv_err_at(err, "/payload");
     }
     struct patch patch = {
@@ -322,8 +323,7 @@ static enum inv_status apply_removal(void *ctx, struct inv_db *db,
     return INV_OK;
 }
 
-static enum inv_status run_removal(struct inv_app *app,
-                                   struct removal *removal,
+static enum inv_status run_removal(struct inv_app *app, struct removal *removal,
                                    struct inv_err *err) {
     struct inv_operation op = {.gallery = removal->collection->gallery,
                                .apply = apply_removal,
@@ -354,16 +354,14 @@ INV_HANDLER(inv_api_document_delete) {
 
 /* The live entries that match, per part of the view. */
 static enum inv_status match(struct inv_app *app, struct inv_collection *c,
-                             struct inv_filter *filter,
-                             struct inv_arena *arena, struct inv_view *view,
-                             struct inv_searching *out,
+                             struct inv_filter *filter, struct inv_arena *arena,
+                             struct inv_view *view, struct inv_searching *out,
                              struct inv_search_plan *plan,
                              struct inv_search_request *request,
                              struct inv_err *err) {
     *request = (struct inv_search_request){.filter = filter};
     *plan = (struct inv_search_plan){0};
-    plan->parts =
-        inv_arena_calloc(arena, view->count + 1, sizeof *plan->parts);
+    plan->parts = inv_arena_calloc(arena, view->count + 1, sizeof *plan->parts);
     if (plan->parts == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a filter");
     *out = (struct inv_searching){.app = app,
@@ -472,10 +470,9 @@ INV_HANDLER(inv_api_documents_delete) {
     if (status == INV_OK && !wanted.dry_run)
         status = run_removal(app, &removal, err);
     if (status == INV_OK)
-        inv_buf_printf(&response->body,
-                       "{\"matched\":%zu,\"deleted\":%zu,\"dry_run\":%s}",
-                       matched, removal.deleted,
-                       wanted.dry_run ? "true" : "false");
+        inv_buf_printf(
+            &response->body, "{\"matched\":%zu,\"deleted\":%zu,\"dry_run\":%s}",
+            matched, removal.deleted, wanted.dry_run ? "true" : "false");
     inv_ref_put(view);
     inv_json_close(&doc);
     inv_ref_put(c);
@@ -510,8 +507,7 @@ static enum inv_status docs_after(const struct inv_searching *s, int64_t after,
     return INV_OK;
 }
 
-static enum inv_status write_page(struct inv_app *app,
-                                  struct inv_collection *c,
+static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
                                   const struct inv_scroll_request *wanted,
                                   const int64_t *docs, size_t count,
                                   struct inv_buf *out, struct inv_err *err) {
@@ -531,9 +527,9 @@ static enum inv_status write_page(struct inv_app *app,
         if (status != INV_OK || row.doc == 0)
             continue;
         inv_buf_puts(out, comma);
-        status = write_document(&settings->settings, view, &row,
-                                &wanted->payload, wanted->with_vectors, out,
-                                err);
+        status =
+            write_document(&settings->settings, view, &row, &wanted->payload,
+                           wanted->with_vectors, out, err);
         comma = ",";
     }
     if (count > n)
@@ -579,8 +575,9 @@ INV_HANDLER(inv_api_documents_scroll) {
         status = match(app, c, wanted.filter, request->arena, view, &searching,
                        &plan, &search, err);
     if (status == INV_OK)
-        status = docs_after(&searching, after, count_matches(&plan, view->count),
-                            &docs, &count, err);
+        status =
+            docs_after(&searching, after, count_matches(&plan, view->count),
+                       &docs, &count, err);
     if (status == INV_OK)
         status = write_page(app, c, &wanted, docs, count, &response->body, err);
     inv_ref_put(view);

@@ -34,8 +34,8 @@ static struct inv_meter jobs_waiting =
 
 void inv_metrics_start(void) {
     struct inv_meter *all[] = {&requests, &request_seconds, &stage_seconds,
-                                &written,  &documents,       &segments,
-                                &queue,    &jobs_waiting};
+                               &written,  &documents,       &segments,
+                               &queue,    &jobs_waiting};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         inv_metric_register(all[i]);
 }

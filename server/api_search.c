@@ -60,8 +60,8 @@ static enum inv_status query_options(const struct inv_request *request,
         {"timeout_ms", 1, INV_TIMEOUT_MS_MAX, &p->timeout_ms},
     };
     enum inv_status status = INV_OK;
-    for (size_t i = 0;
-         status == INV_OK && i < sizeof numbers / sizeof *numbers; i++)
+    for (size_t i = 0; status == INV_OK && i < sizeof numbers / sizeof *numbers;
+         i++)
         status = query_u32(request, numbers[i].name, numbers[i].min,
                            numbers[i].max, numbers[i].value, err);
     const char *exact = inv_request_query(request, "exact");
@@ -109,8 +109,10 @@ static enum inv_status npy_query(const struct inv_request *request,
     m->dim = view.shape[view.ndim - 1];
     size_t count = m->rows * m->dim;
     if (count == 0)
-        return inv_fail(err, INV_INVALID, "the query has %zu rows of %zu "
-                                          "dimensions", m->rows, m->dim);
+        return inv_fail(err, INV_INVALID,
+                        "the query has %zu rows of %zu "
+                        "dimensions",
+                        m->rows, m->dim);
     m->data = inv_arena_alloc(request->arena, count * sizeof *m->data);
     if (m->data == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a query");
@@ -153,9 +155,9 @@ static enum inv_status binary_search(struct inv_collection *collection,
     if (status == INV_OK)
         status = check_numbers(m, err);
     if (status == INV_OK && !settings->settings.multi && m->rows != 1)
-        status = inv_fail(err, INV_INVALID,
-                          "a single collection takes 1 vector, got %zu",
-                          m->rows);
+        status =
+            inv_fail(err, INV_INVALID,
+                     "a single collection takes 1 vector, got %zu", m->rows);
     inv_ref_put(settings);
     return status;
 }

@@ -262,8 +262,10 @@ enum inv_status inv_app_find(struct inv_app *app, const char *name,
     pthread_rwlock_unlock(&app->registry);
     if (*out != NULL)
         return INV_OK;
-    return inv_fail(err, INV_NOT_FOUND, "there is no collection or alias "
-                                        "\"%.64s\"", name);
+    return inv_fail(err, INV_NOT_FOUND,
+                    "there is no collection or alias "
+                    "\"%.64s\"",
+                    name);
 }
 
 enum inv_status inv_app_find_ready(struct inv_app *app, const char *name,

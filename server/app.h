@@ -36,7 +36,7 @@ struct inv_collection {
     char name[INV_NAME_MAX + 1];
     char uuid[40];
     char *dir;
-    char *body; /* as it was sent */
+    char *body;                                 /* as it was sent */
     uint64_t next_vseq, next_version, next_gen; /* as of opening */
     struct inv_gallery *gallery; /* NULL while loading or failed */
     pthread_mutex_t lock;        /* of what follows */
@@ -176,6 +176,7 @@ const struct inv_static_model *inv_app_model(const struct inv_app *app,
 /* Payload reader for galleries (inv_row_reader). */
 enum inv_status inv_payload_row(const struct inv_schema *schema,
                                 const char *payload, size_t len,
-                                struct inv_row **out, struct inv_err *err);
+                                struct inv_row **out,
+                                struct inv_err *err) INV_MUST_USE;
 
 #endif

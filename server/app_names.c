@@ -84,7 +84,8 @@ static enum inv_status add_to_registry(struct inv_app *app,
 static enum inv_status make_uuid(char *out, size_t size, struct inv_err *err) {
     unsigned char r[16];
     if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r)
-        return inv_fail(err, INV_INTERNAL, "no randomness for a directory name");
+        return inv_fail(err, INV_INTERNAL,
+                        "no randomness for a directory name");
     snprintf(out, size,
              "%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x",
              r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10],
@@ -125,8 +126,9 @@ static enum inv_status create_new(struct inv_app *app, const char *name,
     struct inv_collection *collection = NULL;
     inv_settings_write(&shared->settings, &settings);
     inv_settings_write_encoder(&shared->settings, &encoder);
-    struct creation creation = {
-        .app = app, .settings = &shared->settings, .encoder_json = encoder.data};
+    struct creation creation = {.app = app,
+                                .settings = &shared->settings,
+                                .encoder_json = encoder.data};
     enum inv_status status = make_uuid(uuid, sizeof uuid, err);
     creation.row = (struct inv_collection_row){.uuid = uuid,
                                                .name = name,
@@ -199,8 +201,8 @@ enum inv_status inv_app_create(struct inv_app *app, const char *name,
     } else if (there != NULL) {
         *out = there;
     } else if (alias_exists(app, name)) {
-        status = inv_fail(err, INV_CONFLICT, "%s is the name of an alias",
-                          name);
+        status =
+            inv_fail(err, INV_CONFLICT, "%s is the name of an alias", name);
     } else if (app->collection_count >= INV_COLLECTIONS_MAX) {
         status = inv_fail(err, INV_CONFLICT, "%zu collections, at most %d",
                           app->collection_count, INV_COLLECTIONS_MAX);
@@ -225,8 +227,7 @@ static void forget(struct inv_app *app, struct inv_collection *collection) {
     pthread_rwlock_wrlock(&app->registry);
     for (size_t i = 0; i < app->collection_count; i++)
         if (app->collections[i] == collection) {
-            app->collections[i] =
-                app->collections[--app->collection_count];
+            app->collections[i] = app->collections[--app->collection_count];
             inv_ref_put(collection);
             break;
         }
@@ -422,8 +423,8 @@ enum inv_status inv_app_delete_alias(struct inv_app *app, const char *alias,
     enum inv_status status = INV_OK;
     pthread_mutex_lock(&app->names);
     if (!alias_exists(app, alias))
-        status = inv_fail(err, INV_NOT_FOUND, "there is no alias \"%.64s\"",
-                          alias);
+        status =
+            inv_fail(err, INV_NOT_FOUND, "there is no alias \"%.64s\"", alias);
     if (status == INV_OK) {
         struct alias_change change = {.name = alias};
         status = change_alias(app, &change, err);

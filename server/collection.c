@@ -64,8 +64,8 @@ struct inv_collection *inv_collection_new(struct inv_app *app,
     if (c->body == NULL || c->dir == NULL)
         goto no_memory;
     inv_json *json = NULL;
-    enum inv_status status = inv_json_parse_plain(
-        row->settings, strlen(row->settings), &json, err);
+    enum inv_status status =
+        inv_json_parse_plain(row->settings, strlen(row->settings), &json, err);
     if (status == INV_OK)
         status = inv_settings_parse(json, &c->settings, err);
     inv_json_free(json);
@@ -124,8 +124,8 @@ struct states {
 static enum inv_status take_state(void *ctx, const struct inv_state_row *row,
                                   struct inv_err *err) {
     struct states *states = ctx;
-    struct inv_encoding **more = realloc(
-        states->encodings, (states->count + 1) * sizeof *more);
+    struct inv_encoding **more =
+        realloc(states->encodings, (states->count + 1) * sizeof *more);
     if (more == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for encoders");
     states->encodings = more;
@@ -183,9 +183,8 @@ enum inv_status inv_collection_open(struct inv_collection *c,
     if (status == INV_OK)
         status = inv_db_states(db, c->id, take_state, &states, err);
     if (status == INV_OK)
-        status = inv_db_find_space(db, c->id,
-                                   inv_settings_space(&settings->settings),
-                                   &c->space, err);
+        status = inv_db_find_space(
+            db, c->id, inv_settings_space(&settings->settings), &c->space, err);
     if (db != NULL)
         inv_catalog_return(c->app->catalog, db);
     if (status == INV_OK && (states.count == 0 || c->space == 0))
@@ -233,11 +232,11 @@ static enum inv_status apply_state(void *ctx, struct inv_db *db,
                                 .learned_len = change->learned_len};
     enum inv_status status = inv_db_add_state(db, c->id, &row, err);
     if (status == INV_OK)
-        status = inv_db_set_settings(db, c->id, change->settings_json.data,
-                                     err);
+        status =
+            inv_db_set_settings(db, c->id, change->settings_json.data, err);
     if (status == INV_OK)
-        status = inv_gallery_set_encoding(c->gallery, &change->encoder->base,
-                                          err);
+        status =
+            inv_gallery_set_encoding(c->gallery, &change->encoder->base, err);
     return status;
 }
 
@@ -265,9 +264,9 @@ enum inv_status inv_collection_new_state(struct inv_collection *c,
         status = inv_encoder_learn(settings, view, &change.learned,
                                    &change.learned_len, err);
     if (status == INV_OK)
-        status = inv_encoder_new(settings, view->encoding->state + 1,
-                                 change.learned, change.learned_len,
-                                 &change.encoder, err);
+        status =
+            inv_encoder_new(settings, view->encoding->state + 1, change.learned,
+                            change.learned_len, &change.encoder, err);
     if (status == INV_OK) {
         change.next_settings->settings.encoder = settings->encoder;
         inv_settings_write_encoder(settings, &change.encoder_json);

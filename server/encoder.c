@@ -82,15 +82,20 @@ static enum inv_status encode_single(const struct inv_encoding *encoding,
     return INV_OK;
 }
 
-static uint64_t encoder_hash(const struct inv_settings *settings,
-                             const void *learned, size_t len) {
+static enum inv_status encoder_hash(const struct inv_settings *settings,
+                                    const void *learned, size_t len,
+                                    uint64_t *out, struct inv_err *err) {
     struct inv_buf text = INV_BUF_INIT;
     inv_settings_write_encoder(settings, &text);
     inv_buf_printf(&text, "|%zu|%d|%d|", settings->dim, (int)settings->metric,
                    (int)settings->dtype);
-    uint64_t hash = inv_hash(INV_HASH_INIT, text.data, text.len);
+    bool failed = text.failed;
+    if (!failed)
+        *out = inv_hash(inv_hash(INV_HASH_INIT, text.data, text.len), learned,
+                        len);
     inv_buf_release(&text);
-    return inv_hash(hash, learned, len);
+    return failed ? inv_fail(err, INV_MEMORY, "out of memory for an encoder")
+                  : INV_OK;
 }
 
 static enum inv_status check_learned(const struct inv_settings *settings,
@@ -107,8 +112,8 @@ static enum inv_status check_learned(const struct inv_settings *settings,
 
 static enum inv_status make_multi(struct inv_encoder *encoder,
                                   const void *learned, struct inv_err *err) {
-    enum inv_status status = inv_muvera_new(
-        &encoder->settings.muvera, learned, &encoder->muvera, err);
+    enum inv_status status = inv_muvera_new(&encoder->settings.muvera, learned,
+                                            &encoder->muvera, err);
     if (status != INV_OK)
         return status;
     encoder->base.code_dim = inv_muvera_dim(encoder->muvera);
@@ -155,15 +160,16 @@ enum inv_status inv_encoder_new(const struct inv_settings *settings,
         return inv_fail(err, INV_MEMORY, "out of memory for an encoder");
     inv_ref_init(&encoder->base.ref, encoder_release);
     encoder->base.state = state;
-    encoder->base.hash = encoder_hash(settings, learned, learned_len);
+    status =
+        encoder_hash(settings, learned, learned_len, &encoder->base.hash, err);
     encoder->settings = settings->encoder;
     encoder->multi = settings->multi;
     encoder->normalize = settings->metric == INV_COSINE;
     encoder->dim = settings->dim;
     encoder->learned = learned != NULL;
-    if (settings->multi)
+    if (status == INV_OK && settings->multi)
         status = make_multi(encoder, learned, err);
-    else
+    else if (status == INV_OK)
         status = make_single(encoder, settings, learned, learned_len, err);
     if (status != INV_OK) {
         inv_ref_put(encoder);
@@ -193,8 +199,8 @@ static enum inv_status sample_entry(const struct inv_view *view,
                                     size_t per_document, struct sample *sample,
                                     struct inv_err *err) {
     struct inv_codes stored;
-    enum inv_status status = inv_vlog_get(view->logs, &entry->place, &stored,
-                                          err);
+    enum inv_status status =
+        inv_vlog_get(view->logs, &entry->place, &stored, err);
     if (status != INV_OK)
         return status;
     float *all = malloc(stored.rows * stored.dim * sizeof *all);
@@ -233,8 +239,9 @@ static enum inv_status take_sample(const struct inv_view *view, bool multi,
                                       per_document, sample, err);
     }
     if (status == INV_OK && sample->count == 0)
-        status = inv_fail(err, INV_NOT_FOUND, "there is no vector to learn "
-                                              "from yet");
+        status = inv_fail(err, INV_NOT_FOUND,
+                          "there is no vector to learn "
+                          "from yet");
     return status;
 }
 
@@ -256,8 +263,10 @@ enum inv_status inv_encoder_learn(const struct inv_settings *settings,
     float *learned = malloc(*len);
     enum inv_status status = INV_OK;
     if (sample.rows == NULL || learned == NULL)
-        status = inv_fail(err, INV_MEMORY, "out of memory for a sample of %d "
-                                           "vectors", INV_ENCODER_SAMPLE);
+        status = inv_fail(err, INV_MEMORY,
+                          "out of memory for a sample of %d "
+                          "vectors",
+                          INV_ENCODER_SAMPLE);
     if (status == INV_OK)
         status = take_sample(view, settings->multi, &sample, err);
     if (status == INV_OK && settings->multi)

@@ -73,8 +73,8 @@ static enum inv_status make_codes(const struct inv_ingest *ingest,
     enum inv_status status = check_f16(m, err);
     if (status != INV_OK)
         return status;
-    void *data = inv_arena_alloc(ingest->arena,
-                                 inv_codes_bytes(dtype, m->rows, m->dim));
+    void *data =
+        inv_arena_alloc(ingest->arena, inv_codes_bytes(dtype, m->rows, m->dim));
     uint16_t *scales = inv_arena_alloc(ingest->arena, m->rows * 2);
     if (data == NULL || scales == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu tokens",
@@ -103,8 +103,8 @@ static enum inv_status add_vectors(struct inv_ingest *ingest,
         return status;
     status = make_codes(ingest, &document->given, &matrix, &put->codes, err);
     put->encoding = encoding;
-    put->code = inv_arena_alloc(ingest->arena,
-                                encoding->code_dim * sizeof *put->code);
+    put->code =
+        inv_arena_alloc(ingest->arena, encoding->code_dim * sizeof *put->code);
     if (status == INV_OK && put->code == NULL)
         status = inv_fail(err, INV_MEMORY, "out of memory for a code");
     if (status == INV_OK)
@@ -171,8 +171,7 @@ enum inv_status inv_ingest_add(struct inv_ingest *ingest,
         if (failed || payload == NULL)
             return inv_fail(err, INV_MEMORY, "out of memory for a payload");
     }
-    enum inv_status status =
-        add_put(ingest, document, payload, len, at, err);
+    enum inv_status status = add_put(ingest, document, payload, len, at, err);
     if (status == INV_OK &&
         (status = add_row(ingest, document->payload, at, err)) != INV_OK)
         ingest->count--;
@@ -202,9 +201,8 @@ enum inv_status inv_ingest_commit(struct inv_ingest *ingest,
                                   struct inv_err *err) {
     if (ingest->count == 0)
         return INV_OK;
-    struct inv_operation op = {.gallery = ingest->collection->gallery,
-                               .apply = apply,
-                               .ctx = ingest};
+    struct inv_operation op = {
+        .gallery = ingest->collection->gallery, .apply = apply, .ctx = ingest};
     enum inv_status status =
         inv_writer_run(ingest->collection->app->writer, &op, err);
     if (status != INV_OK)

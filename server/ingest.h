@@ -36,7 +36,8 @@ void inv_ingest_release(struct inv_ingest *ingest);
  * caller rejects duplicates where they are errors. */
 enum inv_status inv_ingest_add(struct inv_ingest *ingest,
                                const struct inv_document_in *document,
-                               const char *at, struct inv_err *err) INV_MUST_USE;
+                               const char *at,
+                               struct inv_err *err) INV_MUST_USE;
 /* Writes all of them, durably; created is set. Then the ingest is empty. */
 enum inv_status inv_ingest_commit(struct inv_ingest *ingest,
                                   struct inv_err *err) INV_MUST_USE;
@@ -45,13 +46,11 @@ enum inv_status inv_ingest_commit(struct inv_ingest *ingest,
  * model, or as given; checked for kind, dimension and zero vectors, normalised
  * for cosine where the metric needs it (query: always; multi document: its
  * tokens). All-zero tokens are dropped. Memory from the arena. */
-enum inv_status inv_take_vectors(const struct inv_app *app,
-                                 const struct inv_settings *settings,
-                                 const struct inv_given *given,
-                                 const char *text, size_t text_len,
-                                 enum inv_text_role role, const char *at,
-                                 struct inv_arena *arena,
-                                 struct inv_matrix *out,
-                                 struct inv_err *err) INV_MUST_USE;
+enum inv_status
+inv_take_vectors(const struct inv_app *app, const struct inv_settings *settings,
+                 const struct inv_given *given, const char *text,
+                 size_t text_len, enum inv_text_role role, const char *at,
+                 struct inv_arena *arena, struct inv_matrix *out,
+                 struct inv_err *err) INV_MUST_USE;
 
 #endif

@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TICK_NS INT64_C(200000000)  /* between two looks at maintenance */
+#define TICK_NS INT64_C(200000000)    /* between two looks at maintenance */
 #define PAUSE_NS INT64_C(30000000000) /* after maintenance that failed */
 
 struct job {
@@ -231,9 +231,9 @@ enum inv_status inv_jobs_show(struct inv_jobs *jobs, int64_t id,
     if (job != NULL)
         put_job(out, job);
     pthread_mutex_unlock(&jobs->lock);
-    return job != NULL ? INV_OK
-                       : inv_fail(err, INV_NOT_FOUND,
-                                  "there is no job %" PRId64, id);
+    return job != NULL
+               ? INV_OK
+               : inv_fail(err, INV_NOT_FOUND, "there is no job %" PRId64, id);
 }
 
 enum inv_status inv_jobs_cancel(struct inv_jobs *jobs, int64_t id,
@@ -242,8 +242,7 @@ enum inv_status inv_jobs_cancel(struct inv_jobs *jobs, int64_t id,
     pthread_mutex_lock(&jobs->lock);
     struct job *job = find(jobs, id);
     if (job == NULL) {
-        status =
-            inv_fail(err, INV_NOT_FOUND, "there is no job %" PRId64, id);
+        status = inv_fail(err, INV_NOT_FOUND, "there is no job %" PRId64, id);
     } else if (!is_open(job)) {
         status = inv_fail(err, INV_CONFLICT, "job %" PRId64 " has %s already",
                           id, job->state);
@@ -339,11 +338,12 @@ static void finish(struct inv_jobs *jobs, struct job *job,
     if (!stopping && store(jobs, job, &why) != INV_OK)
         inv_log(INV_LOG_WARN, "jobs", "job %lld: %s", (long long)job->id,
                 why.text);
-    inv_log(status == INV_OK || status == INV_CANCELLED ? INV_LOG_INFO
-                                                        : INV_LOG_ERROR,
-            "jobs", "job %lld (%s of %s) %s%s%s", (long long)job->id, job->kind,
-            job->collection_name, stopping ? "goes on after a restart" : job->state,
-            job->error == NULL ? "" : ": ", job->error == NULL ? "" : job->error);
+    inv_log(
+        status == INV_OK || status == INV_CANCELLED ? INV_LOG_INFO
+                                                    : INV_LOG_ERROR,
+        "jobs", "job %lld (%s of %s) %s%s%s", (long long)job->id, job->kind,
+        job->collection_name, stopping ? "goes on after a restart" : job->state,
+        job->error == NULL ? "" : ": ", job->error == NULL ? "" : job->error);
 }
 
 static void run_job(struct inv_jobs *jobs, struct job *job) {

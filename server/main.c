@@ -21,8 +21,7 @@ static void log_done(void *ctx, const struct inv_request *request, int status,
                INV_LOG_STR("path", request == NULL ? "" : request->path),
                INV_LOG_INT("status", status), INV_LOG_REAL("ms", seconds * 1e3),
                INV_LOG_INT("bytes", bytes_out),
-               INV_LOG_STR("id",
-                           request == NULL ? "" : request->request_id));
+               INV_LOG_STR("id", request == NULL ? "" : request->request_id));
 }
 
 static int complain(const struct inv_err *err) {

@@ -28,13 +28,27 @@ static const char usage[] =
     "INVAR_KEY in the environment. Without one the daemon listens on\n"
     "loopback only. SIGTERM finishes running requests and exits with 0.\n";
 
-static const char *const keys[] = {
-    "data",       "listen",       "models",     "key",
-    "log_level",  "log_format",   "workers",    "io_threads",
-    "queue",      "connections",  "bulk_streams", "idle_timeout",
-    "drain",      "max_body",     "max_document_tokens",
-    "max_query_tokens", "fresh_limit", "log_file_bytes", "build_threads",
-    "seal_after", "seal_min"};
+static const char *const keys[] = {"data",
+                                   "listen",
+                                   "models",
+                                   "key",
+                                   "log_level",
+                                   "log_format",
+                                   "workers",
+                                   "io_threads",
+                                   "queue",
+                                   "connections",
+                                   "bulk_streams",
+                                   "idle_timeout",
+                                   "drain",
+                                   "max_body",
+                                   "max_document_tokens",
+                                   "max_query_tokens",
+                                   "fresh_limit",
+                                   "log_file_bytes",
+                                   "build_threads",
+                                   "seal_after",
+                                   "seal_min"};
 
 static enum inv_status set_level(struct inv_options *o, const char *text,
                                  struct inv_err *err) {
@@ -123,8 +137,8 @@ static enum inv_status file_numbers(struct inv_options *o,
     if (status == INV_OK)
         status = inv_config_integer(f, "build_threads", 1, 256, &build, err);
     if (status == INV_OK)
-        status = inv_config_duration(f, "idle_timeout", 1000, 86400000, &idle,
-                                     err);
+        status =
+            inv_config_duration(f, "idle_timeout", 1000, 86400000, &idle, err);
     if (status == INV_OK)
         status = inv_config_duration(f, "drain", 0, 600000, &drain, err);
     if (status == INV_OK)
@@ -149,8 +163,7 @@ static enum inv_status file_sizes(struct inv_options *o, struct inv_err *err) {
         {"bulk_streams", 1, 64, &o->bulk_streams},
         {"max_body", 1024, INV_BODY_MAX, &o->app.max_body},
         {"max_document_tokens", 1, INV_DOC_TOKENS_MAX, &o->app.max_doc_tokens},
-        {"max_query_tokens", 1, INV_QUERY_TOKENS_MAX,
-         &o->app.max_query_tokens},
+        {"max_query_tokens", 1, INV_QUERY_TOKENS_MAX, &o->app.max_query_tokens},
         {"fresh_limit", 16, 10000000, &o->app.fresh_limit},
         {"log_file_bytes", 65536, (size_t)1 << 34, &o->app.roll_bytes},
         {"seal_min", 1, 10000000, &o->app.seal_idle_entries},
@@ -253,8 +266,8 @@ enum inv_status inv_options_read(struct inv_options *o, int argc, char **argv,
     for (int i = 1; status == INV_OK && i < argc; i += 2)
         status = take_flag(o, argv[i], i + 1 < argc ? argv[i + 1] : NULL, err);
     if (status == INV_OK && o->app.data_dir == NULL)
-        status = inv_fail(err, INV_INVALID,
-                          "--data DIR is missing; see --help");
+        status =
+            inv_fail(err, INV_INVALID, "--data DIR is missing; see --help");
     return status;
 }
 

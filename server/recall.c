@@ -17,12 +17,10 @@ struct tally {
     size_t queries;
 };
 
-static enum inv_status ask(struct inv_app *app,
-                           struct inv_collection *collection,
-                           struct inv_search_request *request, bool exact,
-                           struct inv_arena *arena,
-                           struct inv_search_answer *answer, double *ms,
-                           struct inv_err *err) {
+static enum inv_status
+ask(struct inv_app *app, struct inv_collection *collection,
+    struct inv_search_request *request, bool exact, struct inv_arena *arena,
+    struct inv_search_answer *answer, double *ms, struct inv_err *err) {
     request->params.exact = exact;
     request->params.exact_given = true;
     int64_t began = (int64_t)inv_now_ns();
@@ -57,8 +55,8 @@ static enum inv_status compare(struct inv_app *app,
         .query = *query, .limit = request->limit, .params = request->params};
     struct inv_search_answer exact = {0};
     struct inv_search_answer found = {0};
-    enum inv_status status = ask(app, collection, &search, true, &arena,
-                                 &exact, &tally->exact_ms, err);
+    enum inv_status status = ask(app, collection, &search, true, &arena, &exact,
+                                 &tally->exact_ms, err);
     if (status == INV_OK) {
         found.view = inv_ref_get(exact.view);
         status = ask(app, collection, &search, false, &arena, &found,
@@ -98,10 +96,10 @@ static enum inv_status stored_query(const struct inv_view *view,
     return INV_OK;
 }
 
-static enum inv_status sample_documents(
-    struct inv_app *app, struct inv_collection *collection,
-    const struct inv_recall_request *request, struct tally *tally,
-    struct inv_err *err) {
+static enum inv_status
+sample_documents(struct inv_app *app, struct inv_collection *collection,
+                 const struct inv_recall_request *request, struct tally *tally,
+                 struct inv_err *err) {
     struct inv_shared_settings *settings = inv_collection_settings(collection);
     struct inv_view *view = inv_gallery_view(collection->gallery);
     size_t live = inv_view_live(view);
@@ -121,8 +119,7 @@ static enum inv_status sample_documents(
             status = stored_query(view, &part->entries->items[e],
                                   settings->settings.multi, 32, &query, err);
             if (status == INV_OK)
-                status =
-                    compare(app, collection, request, &query, tally, err);
+                status = compare(app, collection, request, &query, tally, err);
             free(query.matrix.data);
         }
     }
@@ -142,8 +139,8 @@ enum inv_status inv_recall_respond(struct inv_app *app,
     if (request->query_count == 0)
         status = sample_documents(app, collection, request, &tally, err);
     for (size_t i = 0; status == INV_OK && i < request->query_count; i++) {
-        status = compare(app, collection, request, &request->queries[i],
-                         &tally, err);
+        status = compare(app, collection, request, &request->queries[i], &tally,
+                         err);
         if (status != INV_OK)
             inv_err_at(err, "/queries/%zu", i);
     }

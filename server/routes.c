@@ -131,8 +131,7 @@ void inv_app_handle(void *ctx, struct inv_request *request,
     if (status == INV_UNAUTHORIZED)
         inv_response_header(response, "WWW-Authenticate", "Bearer");
     inv_metrics_request(match.route == NULL ? "none" : match.route->name,
-                        response->status,
-                        (double)(inv_now_ns() - began) / 1e9);
+                        response->status, (double)(inv_now_ns() - began) / 1e9);
 }
 
 struct inv_route_limits inv_app_limits(void *ctx, enum inv_method method,
@@ -172,17 +171,17 @@ enum inv_status inv_api_json(struct inv_app *app,
                              struct inv_json_limits *limits,
                              struct inv_err *err) {
     *out = (struct inv_json_doc){0};
-    *limits = (struct inv_json_limits){
-        .max_dim = INV_DIM_MAX,
-        .max_rows = query ? app->config.max_query_tokens
-                          : app->config.max_doc_tokens};
+    *limits = (struct inv_json_limits){.max_dim = INV_DIM_MAX,
+                                       .max_rows =
+                                           query ? app->config.max_query_tokens
+                                                 : app->config.max_doc_tokens};
     enum inv_status status = inv_api_media(request, "application/json", err);
     if (status != INV_OK)
         return status;
     if (request->body_len == 0)
         return inv_json_parse(out, request->arena, "{}", 2, limits, err);
-    return inv_json_parse(out, request->arena, request->body,
-                          request->body_len, limits, err);
+    return inv_json_parse(out, request->arena, request->body, request->body_len,
+                          limits, err);
 }
 
 void inv_api_model_name(const struct inv_settings *settings, char *out,

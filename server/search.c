@@ -40,8 +40,10 @@ static enum inv_status check_dims(const struct inv_searching *s,
         uint32_t last = p->dims[p->dims_count - 1];
         if (last <= s->settings->dim)
             return INV_OK;
-        inv_fail(err, INV_DIMENSION, "tokens have %zu dimensions, dims asks "
-                                     "for %u", s->settings->dim, last);
+        inv_fail(err, INV_DIMENSION,
+                 "tokens have %zu dimensions, dims asks "
+                 "for %u",
+                 s->settings->dim, last);
         inv_err_at(err, "/params/dims");
         return INV_DIMENSION;
     }
@@ -78,8 +80,7 @@ static enum inv_status plan_funnel(struct inv_searching *s,
     enum inv_status status = check_dims(s, p, err);
     if (status != INV_OK)
         return status;
-    uint32_t indexed =
-        s->settings->multi ? 0 : s->settings->encoder.index_dims;
+    uint32_t indexed = s->settings->multi ? 0 : s->settings->encoder.index_dims;
     for (size_t i = 0; i < p->dims_count; i++) {
         bool last = i + 1 == p->dims_count;
         size_t keep = enters / 4;
@@ -109,12 +110,12 @@ static enum inv_status plan_search(struct inv_searching *s,
     plan->exact = asked->exact_given ? asked->exact : of->exact;
     plan->candidates = budget(asked->candidates, of->candidates,
                               standard_candidates(s), s->want);
-    plan->rescore = budget(asked->rescore, of->rescore, INV_RESCORE_DEFAULT,
-                           s->want);
+    plan->rescore =
+        budget(asked->rescore, of->rescore, INV_RESCORE_DEFAULT, s->want);
     plan->rerank =
         budget(asked->rerank, of->rerank, INV_RERANK_DEFAULT, s->want);
-    plan->parts = inv_arena_calloc(s->arena, s->view->count + 1,
-                                   sizeof *plan->parts);
+    plan->parts =
+        inv_arena_calloc(s->arena, s->view->count + 1, sizeof *plan->parts);
     if (plan->parts == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a plan");
     uint32_t timeout = first_of(asked->timeout_ms, of->timeout_ms);
@@ -128,8 +129,8 @@ enum inv_status inv_search_deadline(const struct inv_searching *s,
                                     struct inv_err *err) {
     if (s->deadline_ns == 0 || (int64_t)inv_now_ns() < s->deadline_ns)
         return INV_OK;
-    uint32_t ms = first_of(s->request->params.timeout_ms,
-                           s->settings->params.timeout_ms);
+    uint32_t ms =
+        first_of(s->request->params.timeout_ms, s->settings->params.timeout_ms);
     return inv_fail(err, INV_TIMEOUT,
                     "the search took longer than its timeout_ms of %u", ms);
 }
@@ -167,8 +168,7 @@ static enum inv_status take_query(struct inv_searching *s, bool *weighted,
 static enum inv_status encode_query(struct inv_searching *s,
                                     struct inv_err *err) {
     const struct inv_view *view = s->view;
-    s->codes =
-        inv_arena_calloc(s->arena, view->count + 1, sizeof *s->codes);
+    s->codes = inv_arena_calloc(s->arena, view->count + 1, sizeof *s->codes);
     if (s->codes == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a query");
     for (size_t i = 0; i < view->count; i++) {
@@ -178,10 +178,10 @@ static enum inv_status encode_query(struct inv_searching *s,
             continue;
         struct inv_query_code *q = &s->codes[s->code_count++];
         q->encoder = (const struct inv_encoder *)encoding;
-        q->code = inv_arena_alloc(s->arena,
-                                  encoding->code_dim * sizeof *q->code);
-        q->prefix = inv_arena_alloc(s->arena,
-                                    encoding->code_dim * sizeof *q->prefix);
+        q->code =
+            inv_arena_alloc(s->arena, encoding->code_dim * sizeof *q->code);
+        q->prefix =
+            inv_arena_alloc(s->arena, encoding->code_dim * sizeof *q->prefix);
         if (q->code == NULL || q->prefix == NULL)
             return inv_fail(err, INV_MEMORY, "out of memory for a query");
         enum inv_status status =
@@ -194,8 +194,8 @@ static enum inv_status encode_query(struct inv_searching *s,
     return INV_OK;
 }
 
-const struct inv_query_code *
-inv_query_code(const struct inv_searching *s, const struct inv_part *part) {
+const struct inv_query_code *inv_query_code(const struct inv_searching *s,
+                                            const struct inv_part *part) {
     for (size_t i = 0; i < s->code_count; i++)
         if (&s->codes[i].encoder->base == part->segment->encoding)
             return &s->codes[i];

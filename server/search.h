@@ -56,7 +56,7 @@ struct inv_search_answer {
     struct inv_view *view; /* set: search this one; else the current one */
     struct inv_shared_settings *settings;
     const struct inv_schema *bound; /* that the request's filter is bound to */
-    struct inv_hit *hits; /* best first, after offset and limit */
+    struct inv_hit *hits;           /* best first, after offset and limit */
     size_t count;
     struct inv_search_plan plan;
     bool weighted_cosine; /* weighted tokens met the metric cosine */
@@ -64,12 +64,10 @@ struct inv_search_answer {
 
 /* Memory from the arena. Errors name what does not fit; INV_TIMEOUT. Also on
  * failure: inv_search_release. */
-enum inv_status inv_search(struct inv_app *app,
-                           struct inv_collection *collection,
-                           const struct inv_search_request *request,
-                           struct inv_arena *arena,
-                           struct inv_search_answer *out,
-                           struct inv_err *err) INV_MUST_USE;
+enum inv_status
+inv_search(struct inv_app *app, struct inv_collection *collection,
+           const struct inv_search_request *request, struct inv_arena *arena,
+           struct inv_search_answer *out, struct inv_err *err) INV_MUST_USE;
 void inv_search_release(struct inv_search_answer *answer);
 
 /* The whole of POST .../search: searches, reads payloads of the same moment,
@@ -119,12 +117,12 @@ struct inv_searching {
     struct inv_hit *hits;
     size_t count, cap;
     const struct inv_schema *bound; /* of the filter; NULL: not yet */
-    size_t want; /* offset + limit */
-    int64_t deadline_ns; /* 0: none */
+    size_t want;                    /* offset + limit */
+    int64_t deadline_ns;            /* 0: none */
 };
 
-const struct inv_query_code *
-inv_query_code(const struct inv_searching *s, const struct inv_part *part);
+const struct inv_query_code *inv_query_code(const struct inv_searching *s,
+                                            const struct inv_part *part);
 enum inv_status inv_search_deadline(const struct inv_searching *s,
                                     struct inv_err *err) INV_MUST_USE;
 /* matches and plan->parts: which live entries pass the filter. */

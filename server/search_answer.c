@@ -123,15 +123,16 @@ static void put_parts(const struct inv_search_answer *answer,
         inv_segment_config(part->segment, &config);
         if (part->count == 0)
             continue;
-        inv_buf_printf(
-            out,
-            "%s{\"segment\":%" PRIu64 ",\"fresh\":%s,\"index\":\"%s\","
-            "\"plan\":\"%s\",\"live\":%zu,\"matches\":%zu,"
-            "\"candidates\":%zu,\"scanned\":%zu,\"fallback\":%s}",
-            comma, part->segment->gen, part->segment->gen == 0 ? "true" : "false",
-            inv_ann_type_name(config.type), names[plan->strategy], plan->live,
-            plan->matches, plan->candidates, plan->scanned,
-            plan->fallback ? "true" : "false");
+        inv_buf_printf(out,
+                       "%s{\"segment\":%" PRIu64
+                       ",\"fresh\":%s,\"index\":\"%s\","
+                       "\"plan\":\"%s\",\"live\":%zu,\"matches\":%zu,"
+                       "\"candidates\":%zu,\"scanned\":%zu,\"fallback\":%s}",
+                       comma, part->segment->gen,
+                       part->segment->gen == 0 ? "true" : "false",
+                       inv_ann_type_name(config.type), names[plan->strategy],
+                       plan->live, plan->matches, plan->candidates,
+                       plan->scanned, plan->fallback ? "true" : "false");
         comma = ",";
     }
     inv_buf_putc(out, ']');
@@ -247,7 +248,8 @@ enum inv_status inv_search_respond(struct inv_app *app,
     if (db != NULL)
         inv_catalog_return(app->catalog, db);
     if (status == INV_OK && stale)
-        status = inv_fail(err, INV_BUSY, "the hits changed while they were "
-                                         "being read: try again");
+        status = inv_fail(err, INV_BUSY,
+                          "the hits changed while they were "
+                          "being read: try again");
     return status;
 }

@@ -48,8 +48,7 @@ static enum inv_status scan_payloads(struct inv_searching *s,
                                      uint64_t *matches, size_t *scanned,
                                      struct inv_err *err) {
     struct inv_db *db;
-    enum inv_status status =
-        inv_catalog_borrow(s->app->catalog, &db, err);
+    enum inv_status status = inv_catalog_borrow(s->app->catalog, &db, err);
     if (status != INV_OK)
         return status;
     for (size_t e = inv_bitset_next(matches, part->count, 0);
@@ -59,8 +58,7 @@ static enum inv_status scan_payloads(struct inv_searching *s,
         if ((*scanned)++ % 256 == 0)
             status = inv_search_deadline(s, err);
         if (status == INV_OK)
-            status =
-                test_payload(s, db, &part->entries->items[e], &match, err);
+            status = test_payload(s, db, &part->entries->items[e], &match, err);
         if (!match)
             inv_bitset_remove(matches, e);
     }
@@ -77,11 +75,12 @@ enum inv_status inv_search_select(struct inv_searching *s,
         status = inv_filter_bind(filter, view->schema->fields,
                                  view->schema->count, err);
     else if (filter != NULL && s->bound != view->schema)
-        status = inv_fail(err, INV_BUSY, "the indexed fields have just "
-                                         "changed: try again");
+        status = inv_fail(err, INV_BUSY,
+                          "the indexed fields have just "
+                          "changed: try again");
     s->bound = view->schema;
-    s->matches = inv_arena_calloc(s->arena, view->count + 1,
-                                  sizeof(uint64_t *));
+    s->matches =
+        inv_arena_calloc(s->arena, view->count + 1, sizeof(uint64_t *));
     if (status == INV_OK && s->matches == NULL)
         status = inv_fail(err, INV_MEMORY, "out of memory for a filter");
     for (size_t i = 0; status == INV_OK && i < view->count; i++) {
@@ -99,8 +98,7 @@ enum inv_status inv_search_select(struct inv_searching *s,
             return inv_fail(err, INV_MEMORY, "out of memory for a filter");
         inv_part_select(part, filter, s->matches[i], &plan->scanned);
         if (inv_filter_needs_scan(filter))
-            status =
-                scan_payloads(s, part, s->matches[i], &plan->scanned, err);
+            status = scan_payloads(s, part, s->matches[i], &plan->scanned, err);
         plan->matches = inv_bitset_count(s->matches[i], part->count);
     }
     return status;
@@ -182,9 +180,9 @@ static enum inv_strategy choose(const struct inv_searching *s,
 static struct inv_ann_params index_params(const struct inv_searching *s) {
     const struct inv_search_params *asked = &s->request->params;
     const struct inv_search_params *of = &s->settings->params;
-    return (struct inv_ann_params){
-        .ef = asked->ef != 0 ? asked->ef : of->ef,
-        .nprobe = asked->nprobe != 0 ? asked->nprobe : of->nprobe};
+    return (struct inv_ann_params){.ef = asked->ef != 0 ? asked->ef : of->ef,
+                                   .nprobe = asked->nprobe != 0 ? asked->nprobe
+                                                                : of->nprobe};
 }
 
 /* Searches the index for k and keeps those that match. */
@@ -201,8 +199,8 @@ static enum inv_status ask_index(struct inv_searching *s, size_t at, size_t k,
     struct inv_ann_hit *hits = inv_arena_alloc(s->arena, k * sizeof *hits);
     enum inv_status status = reserve(s, k, err);
     if (status == INV_OK && hits == NULL)
-        status = inv_fail(err, INV_MEMORY, "out of memory for %zu candidates",
-                          k);
+        status =
+            inv_fail(err, INV_MEMORY, "out of memory for %zu candidates", k);
     if (status == INV_OK)
         status = inv_segment_search(part->segment, part->count, query->prefix,
                                     k, &params, hits, &found, err);

@@ -81,7 +81,7 @@ enum inv_status inv_search_rescore(struct inv_searching *s,
                                    struct inv_err *err) {
     const struct inv_view *view = s->view;
     if (!s->settings->multi)
-        return INV_OK; /* the funnel scores stored vectors at once */
+        return INV_OK;  /* the funnel scores stored vectors at once */
     size_t certain = 0; /* no index scored them: they all go on */
     for (size_t i = 0; i < s->count; i++)
         certain += s->hits[i].score == INFINITY;
@@ -130,8 +130,8 @@ static float single(const struct scorer *scorer, const float *query,
     float dot = inv_dot_f32(query, x, dims);
     if (metric == INV_IP)
         return dot;
-    float norms = sqrtf(inv_dot_f32(x, x, dims)) *
-                  sqrtf(inv_dot_f32(query, query, dims));
+    float norms =
+        sqrtf(inv_dot_f32(x, x, dims)) * sqrtf(inv_dot_f32(query, query, dims));
     return norms > 0 ? dot / norms : 0;
 }
 
@@ -142,8 +142,8 @@ static enum inv_status prefix_query(struct inv_searching *s, uint32_t dims,
     *out = s->query;
     if (!s->settings->multi || dims == s->query.dim)
         return INV_OK;
-    out->data = inv_arena_alloc(s->arena,
-                                s->query.rows * dims * sizeof *out->data);
+    out->data =
+        inv_arena_alloc(s->arena, s->query.rows * dims * sizeof *out->data);
     if (out->data == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a query");
     out->dim = dims;
@@ -161,8 +161,7 @@ static enum inv_status score_hit(const struct scorer *scorer,
     struct inv_codes codes;
     bool prefix = !s->settings->multi && scorer->dims < s->settings->dim;
     if (prefix && inv_segment_code(part->segment, hit->entry, &codes)) {
-        hit->score =
-            single(scorer, inv_query_code(s, part)->code, codes.data);
+        hit->score = single(scorer, inv_query_code(s, part)->code, codes.data);
         return INV_OK;
     }
     enum inv_status status = inv_vlog_get(
@@ -187,9 +186,9 @@ enum inv_status inv_search_stage(struct inv_searching *s,
     for (size_t i = 0; status == INV_OK && i < s->count; i++) {
         if (i + 4 < s->count) {
             const struct inv_hit *next = &s->hits[i + 4];
-            inv_vlog_prefetch(s->view->logs, &s->view->parts[next->part]
-                                                  .entries->items[next->entry]
-                                                  .place);
+            inv_vlog_prefetch(
+                s->view->logs,
+                &s->view->parts[next->part].entries->items[next->entry].place);
         }
         status = score_hit(&scorer, &s->hits[i], err);
         if (status == INV_OK && i % 256 == 255)

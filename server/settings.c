@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,8 +79,7 @@ static enum inv_status copy_string(const inv_json *object, const char *at,
 
 /* ---- model ---- */
 
-static enum inv_status parse_model(const inv_json *body,
-                                   struct inv_settings *s,
+static enum inv_status parse_model(const inv_json *body, struct inv_settings *s,
                                    struct inv_err *err) {
     static const char *const keys[] = {"name", "revision", "prompt", NULL};
     inv_json *model = NULL;
@@ -109,12 +109,11 @@ static enum inv_status parse_model(const inv_json *body,
 }
 
 uint64_t inv_settings_space(const struct inv_settings *s) {
-    struct inv_buf text = INV_BUF_INIT;
-    inv_buf_printf(&text, "%s@%s|%s|%zu|%d|%d", s->model, s->revision,
-                   s->prompt, s->dim, (int)s->metric, s->multi);
-    uint64_t hash = inv_hash(INV_HASH_INIT, text.data, text.len);
-    inv_buf_release(&text);
-    return hash;
+    char text[3 * INV_MODEL_NAME_MAX + 64];
+    int len =
+        snprintf(text, sizeof text, "%s@%s|%s|%zu|%d|%d", s->model, s->revision,
+                 s->prompt, s->dim, (int)s->metric, s->multi);
+    return inv_hash(INV_HASH_INIT, text, (size_t)len);
 }
 
 enum inv_status inv_settings_check_model(const struct inv_settings *s,
@@ -129,9 +128,10 @@ enum inv_status inv_settings_check_model(const struct inv_settings *s,
                         s->model, s->revision);
     }
     size_t len = strlen(s->model);
-    bool same = strncmp(model, s->model, len) == 0 &&
-                (model[len] == '\0' ||
-                 (model[len] == '@' && strcmp(model + len + 1, s->revision) == 0));
+    bool same =
+        strncmp(model, s->model, len) == 0 &&
+        (model[len] == '\0' ||
+         (model[len] == '@' && strcmp(model + len + 1, s->revision) == 0));
     if (same)
         return INV_OK;
     return inv_fail(err, INV_SPACE_MISMATCH,
@@ -143,8 +143,7 @@ enum inv_status inv_settings_check_model(const struct inv_settings *s,
 /* ---- encoder ---- */
 
 static enum inv_status parse_dims(const inv_json *object, const char *at,
-                                  struct inv_settings *s,
-                                  struct inv_err *err) {
+                                  struct inv_settings *s, struct inv_err *err) {
     struct inv_encoder_settings *e = &s->encoder;
     size_t count = 0;
     enum inv_status status =
@@ -154,9 +153,9 @@ static enum inv_status parse_dims(const inv_json *object, const char *at,
         return status;
     for (size_t i = 1; i < count; i++)
         if (e->dims[i] <= e->dims[i - 1]) {
-            status = inv_fail(err, INV_INVALID,
-                              "dims ascend: %u does not follow %u", e->dims[i],
-                              e->dims[i - 1]);
+            status =
+                inv_fail(err, INV_INVALID, "dims ascend: %u does not follow %u",
+                         e->dims[i], e->dims[i - 1]);
             inv_err_at(err, "%s/dims/%zu", at, i);
             return status;
         }
@@ -211,8 +210,8 @@ static enum inv_status parse_muvera_shape(const inv_json *object,
                   inv_json_get(object, "k") != NULL ||
                   inv_json_get(object, "m") != NULL;
     memcpy(e->preset, "default", sizeof "default");
-    enum inv_status status = copy_string(object, at, "preset",
-                                         sizeof e->preset - 1, e->preset, err);
+    enum inv_status status =
+        copy_string(object, at, "preset", sizeof e->preset - 1, e->preset, err);
     if (status == INV_OK && shaped && inv_json_get(object, "preset") != NULL) {
         status = inv_fail(err, INV_INVALID,
                           "give either a preset or R, k and m, not both");
@@ -223,8 +222,8 @@ static enum inv_status parse_muvera_shape(const inv_json *object,
     if (status == INV_OK && shaped)
         e->preset[0] = '\0';
     if (status == INV_OK)
-        status = get_u32(object, at, "R", 1, INV_FDE_DIM_MAX, &p->repetitions,
-                         err);
+        status =
+            get_u32(object, at, "R", 1, INV_FDE_DIM_MAX, &p->repetitions, err);
     if (status == INV_OK)
         status = get_u32(object, at, "k", 0, INV_FDE_BITS_MAX, &p->bits, err);
     if (p->width > s->dim)
@@ -240,10 +239,10 @@ static enum inv_status parse_muvera_shape(const inv_json *object,
 static enum inv_status parse_muvera(const inv_json *object, const char *at,
                                     struct inv_settings *s,
                                     struct inv_err *err) {
-    static const char *const keys[] = {"type", "variant", "preset", "R", "k",
-                                       "m", "generator", "seed", "fill",
-                                       "final_dim", "center",
-                                       "sketch_per_cell", NULL};
+    static const char *const keys[] = {
+        "type",   "variant",         "preset", "R",    "k",
+        "m",      "generator",       "seed",   "fill", "final_dim",
+        "center", "sketch_per_cell", NULL};
     static const char *const variants[] = {"muvera", "muvera+", NULL};
     static const char *const generators[] = {"invar/1", "reference", NULL};
     static const char *const fills[] = {"none", "nearest", "damped", NULL};
@@ -262,8 +261,8 @@ static enum inv_status parse_muvera(const inv_json *object, const char *at,
         status = parse_muvera_shape(object, at, s, err);
     s->encoder.plus = variant == 1;
     p->dim = (uint32_t)s->dim;
-    p->generator = generator == 1 ? INV_GENERATOR_REFERENCE
-                                  : INV_GENERATOR_INVAR1;
+    p->generator =
+        generator == 1 ? INV_GENERATOR_REFERENCE : INV_GENERATOR_INVAR1;
     p->seed = (uint64_t)seed;
     bool reference = generator == 1;
     int fill = variant == 1 && !reference ? INV_FILL_DAMPED : INV_FILL_NEAREST;
@@ -296,12 +295,13 @@ enum inv_status inv_settings_parse_encoder(const inv_json *object,
     if (status != INV_OK)
         return status;
     if (s->multi != (type == INV_ENCODER_MUVERA)) {
-        status = inv_fail(err, INV_INVALID,
-                          "a collection of kind \"%s\" takes the encoder %s, "
-                          "not \"%s\"",
-                          s->multi ? "multi" : "single",
-                          s->multi ? "\"muvera\"" : "\"none\" or \"matryoshka\"",
-                          types[type]);
+        status =
+            inv_fail(err, INV_INVALID,
+                     "a collection of kind \"%s\" takes the encoder %s, "
+                     "not \"%s\"",
+                     s->multi ? "multi" : "single",
+                     s->multi ? "\"muvera\"" : "\"none\" or \"matryoshka\"",
+                     types[type]);
         inv_err_at(err, "%s/type", at);
         return status;
     }
@@ -326,13 +326,12 @@ enum inv_status inv_settings_parse_encoder(const inv_json *object,
 
 /* ---- index ---- */
 
-enum inv_status inv_settings_parse_index(const inv_json *object,
-                                         const char *at,
+enum inv_status inv_settings_parse_index(const inv_json *object, const char *at,
                                          struct inv_settings *s,
                                          struct inv_err *err) {
-    static const char *const keys[] = {"type", "m", "ef_construction", "nlist",
-                                       "pq_m", "pq_bits", "train_size", "seed",
-                                       NULL};
+    static const char *const keys[] = {"type",       "m",    "ef_construction",
+                                       "nlist",      "pq_m", "pq_bits",
+                                       "train_size", "seed", NULL};
     struct inv_ann_config *c = &s->index;
     *c = (struct inv_ann_config){.type = INV_ANN_AUTO, .seed = 42};
     if (object == NULL)
@@ -355,26 +354,28 @@ enum inv_status inv_settings_parse_index(const inv_json *object,
         }
         c->type = (enum inv_ann_type)kind;
     }
-    if (status == INV_OK)
-        status = get_u32(object, at, "m", 4, 256, &c->hnsw_m, err);
-    if (status == INV_OK)
-        status = get_u32(object, at, "ef_construction", 8, 4096,
-                         &c->hnsw_ef_construction, err);
-    if (status == INV_OK)
-        status = get_u32(object, at, "nlist", 1, 1 << 20, &c->nlist, err);
-    if (status == INV_OK)
-        status = get_u32(object, at, "pq_m", 1, INV_DIM_MAX, &c->pq_m, err);
-    if (status == INV_OK)
-        status = get_u32(object, at, "pq_bits", 4, 8, &c->pq_bits, err);
+    const struct {
+        const char *key;
+        int64_t min, max;
+        uint32_t *value;
+    } numbers[] = {
+        {"m", 4, 256, &c->hnsw_m},
+        {"ef_construction", 8, 4096, &c->hnsw_ef_construction},
+        {"nlist", 1, 1 << 20, &c->nlist},
+        {"pq_m", 1, INV_DIM_MAX, &c->pq_m},
+        {"pq_bits", 4, 8, &c->pq_bits},
+        {"train_size", 1, 1 << 30, &c->train_size},
+    };
+    for (size_t i = 0; status == INV_OK && i < sizeof numbers / sizeof *numbers;
+         i++)
+        status = get_u32(object, at, numbers[i].key, numbers[i].min,
+                         numbers[i].max, numbers[i].value, err);
     if (status == INV_OK && c->pq_bits != 0 && c->pq_bits != 4 &&
         c->pq_bits != 8) {
-        status = inv_fail(err, INV_INVALID, "pq_bits is 4 or 8, not %u",
-                          c->pq_bits);
+        status =
+            inv_fail(err, INV_INVALID, "pq_bits is 4 or 8, not %u", c->pq_bits);
         inv_err_at(err, "%s/pq_bits", at);
     }
-    if (status == INV_OK)
-        status = get_u32(object, at, "train_size", 1, 1 << 30, &c->train_size,
-                         err);
     if (status == INV_OK)
         status = inv_json_get_int(object, at, "seed", 0, INT64_MAX, &seed, err);
     c->seed = (uint64_t)seed;
@@ -502,8 +503,8 @@ static enum inv_status parse_shape(const inv_json *body, struct inv_settings *s,
 static enum inv_status parse_all(const inv_json *body, struct inv_settings *s,
                                  struct inv_err *err) {
     static const char *const keys[] = {
-        "kind",   "dim",    "metric", "model",         "encoder", "index",
-        "tokens", "score",  "params", "payload_index", "require_model", NULL};
+        "kind",   "dim",   "metric", "model",         "encoder",       "index",
+        "tokens", "score", "params", "payload_index", "require_model", NULL};
     if (inv_json_kind(body) != INV_JSON_OBJECT)
         return inv_fail(err, INV_INVALID, "the body must be an object");
     inv_json *encoder = NULL;
@@ -531,8 +532,8 @@ static enum inv_status parse_all(const inv_json *body, struct inv_settings *s,
     if (status == INV_OK && params != NULL)
         status = inv_parse_params(params, "/params", &s->params, err);
     if (status == INV_OK)
-        status = inv_json_get_bool(body, "", "require_model",
-                                   &s->require_model, err);
+        status = inv_json_get_bool(body, "", "require_model", &s->require_model,
+                                   err);
     return status;
 }
 
@@ -584,7 +585,7 @@ enum inv_status inv_settings_patch(const inv_json *body, struct inv_settings *s,
         status = inv_parse_params(params, "/params", &s->params, err);
     }
     if (status == INV_OK)
-        status = inv_json_get_bool(body, "", "require_model",
-                                   &s->require_model, err);
+        status = inv_json_get_bool(body, "", "require_model", &s->require_model,
+                                   err);
     return status;
 }

@@ -22,9 +22,9 @@ enum inv_encoder_type {
 
 struct inv_encoder_settings {
     enum inv_encoder_type type;
-    struct inv_muvera_params muvera; /* dim filled in */
-    bool plus;                       /* variant "muvera+" */
-    char preset[16];                 /* "" when R, k, m were given */
+    struct inv_muvera_params muvera;    /* dim filled in */
+    bool plus;                          /* variant "muvera+" */
+    char preset[16];                    /* "" when R, k, m were given */
     uint32_t dims[INV_PREFIX_DIMS_MAX]; /* allow-list, ascending, ends in dim */
     size_t dims_count;
     uint32_t index_dims; /* matryoshka: what the index holds */
@@ -63,8 +63,7 @@ void inv_settings_write(const struct inv_settings *settings,
                         struct inv_buf *out);
 
 /* Parts that rebuild and PATCH may change; `at` is the pointer prefix. */
-enum inv_status inv_settings_parse_index(const inv_json *object,
-                                         const char *at,
+enum inv_status inv_settings_parse_index(const inv_json *object, const char *at,
                                          struct inv_settings *settings,
                                          struct inv_err *err) INV_MUST_USE;
 enum inv_status inv_settings_parse_encoder(const inv_json *object,

@@ -30,15 +30,14 @@ static void put_muvera(struct inv_buf *out,
     else
         inv_buf_printf(out, "\"R\":%u,\"k\":%u,\"m\":%u", p->repetitions,
                        p->bits, p->width);
-    inv_buf_printf(out,
-                   ",\"generator\":\"%s\",\"seed\":%" PRIu64
-                   ",\"fill\":\"%s\",\"final_dim\":%u,\"center\":%s,"
-                   "\"sketch_per_cell\":%s",
-                   p->generator == INV_GENERATOR_REFERENCE ? "reference"
-                                                           : "invar/1",
-                   p->seed, fills[p->fill], p->final_dim,
-                   p->center ? "true" : "false",
-                   p->sketch_per_cell ? "true" : "false");
+    inv_buf_printf(
+        out,
+        ",\"generator\":\"%s\",\"seed\":%" PRIu64
+        ",\"fill\":\"%s\",\"final_dim\":%u,\"center\":%s,"
+        "\"sketch_per_cell\":%s",
+        p->generator == INV_GENERATOR_REFERENCE ? "reference" : "invar/1",
+        p->seed, fills[p->fill], p->final_dim, p->center ? "true" : "false",
+        p->sketch_per_cell ? "true" : "false");
 }
 
 void inv_settings_write_encoder(const struct inv_settings *s,
@@ -61,12 +60,10 @@ static void put_index(struct inv_buf *out, const struct inv_ann_config *c) {
     const struct {
         const char *key;
         uint32_t value;
-    } items[] = {{"m", c->hnsw_m},
-                 {"ef_construction", c->hnsw_ef_construction},
-                 {"nlist", c->nlist},
-                 {"pq_m", c->pq_m},
-                 {"pq_bits", c->pq_bits},
-                 {"train_size", c->train_size}};
+    } items[] = {
+        {"m", c->hnsw_m},        {"ef_construction", c->hnsw_ef_construction},
+        {"nlist", c->nlist},     {"pq_m", c->pq_m},
+        {"pq_bits", c->pq_bits}, {"train_size", c->train_size}};
     inv_buf_printf(out, "{\"type\":\"%s\"", inv_ann_type_name(c->type));
     for (size_t i = 0; i < sizeof items / sizeof *items; i++)
         if (items[i].value != 0)
@@ -122,8 +119,7 @@ void inv_settings_write(const struct inv_settings *s, struct inv_buf *out) {
     inv_buf_puts(out, ",\"index\":");
     put_index(out, &s->index);
     if (s->multi)
-        inv_buf_printf(out,
-                       ",\"tokens\":{\"dtype\":\"%s\"},\"score\":\"%s\"",
+        inv_buf_printf(out, ",\"tokens\":{\"dtype\":\"%s\"},\"score\":\"%s\"",
                        inv_dtype_name(s->dtype), s->mean ? "mean" : "sum");
     inv_buf_puts(out, ",\"params\":");
     put_params(out, &s->params);

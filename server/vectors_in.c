@@ -113,8 +113,7 @@ enum inv_status inv_take_vectors(const struct inv_app *app,
     enum inv_status status;
     if (text != NULL) {
         key = "text";
-        status =
-            from_text(app, s, text, text_len, role, arena, out, err);
+        status = from_text(app, s, text, text_len, role, arena, out, err);
     } else {
         status = check_shape(s, given,
                              query ? app->config.max_query_tokens

@@ -63,8 +63,7 @@ static enum inv_status parse_rebuild(struct inv_collection *c,
     if (status == INV_OK)
         status = inv_json_get_object(json, "", "index", &part, err);
     if (status == INV_OK && part != NULL)
-        status =
-            inv_settings_parse_index(part, "/index", &next->settings, err);
+        status = inv_settings_parse_index(part, "/index", &next->settings, err);
     part = NULL;
     if (status == INV_OK)
         status = inv_json_get_object(json, "", "encoder", &part, err);
@@ -89,8 +88,8 @@ enum inv_status inv_work_check_rebuild(struct inv_collection *collection,
     struct inv_shared_settings *next = NULL;
     bool relearn;
     bool encoder;
-    enum inv_status status = parse_rebuild(collection, request, len, &next,
-                                           &relearn, &encoder, err);
+    enum inv_status status =
+        parse_rebuild(collection, request, len, &next, &relearn, &encoder, err);
     inv_ref_put(next);
     return status;
 }
@@ -162,8 +161,8 @@ enum inv_status inv_work_rebuild(const struct inv_work *work,
     bool empty = inv_view_live(view) == 0;
     inv_ref_put(view);
     bool learns = inv_encoder_learns(&next->settings) && !empty;
-    bool learn = learns && (relearn || other_encoder ||
-                            must_learn(c, &next->settings));
+    bool learn =
+        learns && (relearn || other_encoder || must_learn(c, &next->settings));
     if (learn || other_encoder) {
         if (work->progress(work->ctx, "learn", 0, 1))
             status = inv_fail(err, INV_CANCELLED, "cancelled");
@@ -207,8 +206,8 @@ enum inv_status inv_work_compact(const struct inv_work *work,
         .dead_share = 0.01, .progress = work->progress, .ctx = work->ctx};
     enum inv_status status = seal(work, err);
     if (status == INV_OK)
-        status = inv_gallery_compact(c->gallery, c->app->writer, &compaction,
-                                     err);
+        status =
+            inv_gallery_compact(c->gallery, c->app->writer, &compaction, err);
     if (status == INV_OK)
         inv_buf_printf(result, "{\"files\":%zu,\"bytes_freed\":%" PRIu64 "}",
                        compaction.files, compaction.bytes_freed);
