@@ -65,29 +65,38 @@ static bool report(void *ctx, const char *stage, size_t done, size_t total) {
            source->progress(source->ctx, stage, done, total);
 }
 
-static enum inv_status write_codes(struct build *build, const char *path,
-                                   enum inv_dtype dtype, struct inv_err *err) {
+/* Encodes n entries from `first` on into rows of `dtype`. */
+static enum inv_status encode_rows(struct build *build, size_t first, size_t n,
+                                   enum inv_dtype dtype, char *out,
+                                   struct inv_err *err) {
     size_t dim = build->encoding->code_dim;
     size_t row = dim * (dtype == INV_F16 ? 2 : 4);
+    enum inv_status status = INV_OK;
+    for (size_t i = 0; status == INV_OK && i < n; i++, out += row) {
+        status = encode_one(build, first + i, build->code, err);
+        if (status == INV_OK && dtype == INV_F16)
+            inv_f16_from_f32(build->code, (uint16_t *)(void *)out, dim);
+        else if (status == INV_OK)
+            memcpy(out, build->code, row);
+    }
+    return status;
+}
+
+static enum inv_status write_codes(struct build *build, const char *path,
+                                   enum inv_dtype dtype, struct inv_err *err) {
+    size_t row = build->encoding->code_dim * (dtype == INV_F16 ? 2 : 4);
     size_t count = build->source->count;
     enum inv_status status = INV_OK;
     char *chunk = malloc(CODES_CHUNK * row);
+    if (chunk == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for codes");
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-    if (chunk == NULL || fd < 0)
-        status = chunk == NULL
-                     ? inv_fail(err, INV_MEMORY, "out of memory")
-                     : inv_fail_errno(err, errno, "cannot create %s", path);
+    if (fd < 0)
+        status = inv_fail_errno(err, errno, "cannot create %s", path);
     for (size_t first = 0; status == INV_OK && first < count;
          first += CODES_CHUNK) {
         size_t n = count - first < CODES_CHUNK ? count - first : CODES_CHUNK;
-        for (size_t i = 0; status == INV_OK && i < n; i++) {
-            status = encode_one(build, first + i, build->code, err);
-            if (status == INV_OK && dtype == INV_F16)
-                inv_f16_from_f32(build->code,
-                                 (uint16_t *)(void *)(chunk + i * row), dim);
-            else if (status == INV_OK)
-                memcpy(chunk + i * row, build->code, row);
-        }
+        status = encode_rows(build, first, n, dtype, chunk, err);
         if (status == INV_OK)
             status = inv_file_write_all(fd, chunk, n * row, err);
         if (status == INV_OK && report(build, "codes", first + n, count))

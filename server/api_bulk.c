@@ -234,33 +234,41 @@ static enum inv_status truncated(const struct bulk *bulk, size_t need,
                     bulk->items + 1, need, have);
 }
 
+/* Makes sure that `need` bytes are there. */
+static enum inv_status want_bytes(struct bulk *bulk, size_t need,
+                                  struct inv_err *err) {
+    enum inv_status status = INV_OK;
+    while (status == INV_OK && bulk->in.len - bulk->used < need) {
+        if (bulk->ended)
+            return truncated(bulk, need, bulk->in.len - bulk->used, err);
+        status = fill(bulk, err);
+    }
+    return status;
+}
+
 static enum inv_status read_frames(struct bulk *bulk, struct inv_err *err) {
     struct inv_buf *in = &bulk->in;
-    bool opened = false;
-    for (;;) {
+    enum inv_status status = want_bytes(bulk, INV_FRAME_MAGIC_BYTES, err);
+    if (status == INV_OK)
+        status = inv_frame_magic(in->data, err);
+    bulk->used = INV_FRAME_MAGIC_BYTES;
+    while (status == INV_OK) {
         size_t left = in->len - bulk->used;
-        size_t need = INV_FRAME_MAGIC_BYTES;
-        const char *from = in->data == NULL ? "" : in->data + bulk->used;
-        enum inv_status status = INV_OK;
-        if (opened && left == 0 && bulk->ended)
-            return INV_OK;
-        if (opened)
-            status = inv_frame_need(from, left, &bulk->limits, &need, err);
-        if (status == INV_OK && need > left && bulk->ended)
-            status = truncated(bulk, need, left, err);
-        else if (status == INV_OK && need > left)
-            status = fill(bulk, err);
-        else if (status == INV_OK && opened)
-            status = take_item(bulk, from, need, err);
-        else if (status == INV_OK)
-            status = inv_frame_magic(from, err);
-        if (status != INV_OK)
-            return status;
-        if (need <= left) {
+        size_t need = 1;
+        if (left == 0 && bulk->ended)
+            break;
+        if (left > 0)
+            status = inv_frame_need(in->data + bulk->used, left, &bulk->limits,
+                                    &need, err);
+        if (status == INV_OK && left < need) {
+            /* at the very end of the body there is nothing more to want */
+            status = left == 0 ? fill(bulk, err) : want_bytes(bulk, need, err);
+        } else if (status == INV_OK) {
+            status = take_item(bulk, in->data + bulk->used, need, err);
             bulk->used += need;
-            opened = true;
         }
     }
+    return status;
 }
 
 static enum inv_status check_media(struct bulk *bulk, struct inv_err *err) {

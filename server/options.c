@@ -239,27 +239,31 @@ static enum inv_status take_flag(struct inv_options *o, const char *flag,
     return INV_OK;
 }
 
-enum inv_status inv_options_read(struct inv_options *o, int argc, char **argv,
-                                 bool *stop, struct inv_err *err) {
+/* --help, --version, and the file, which the other options override. */
+static enum inv_status first_pass(struct inv_options *o, int argc, char **argv,
+                                  bool *stop, struct inv_err *err) {
     enum inv_status status = INV_OK;
-    defaults(o);
-    *stop = false;
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; status == INV_OK && i < argc && !*stop; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(usage, stdout);
             *stop = true;
-            return INV_OK;
-        }
-        if (strcmp(argv[i], "--version") == 0) {
+        } else if (strcmp(argv[i], "--version") == 0) {
             printf("invard " INV_VERSION " (%s kernels)\n", inv_kernels_name());
             *stop = true;
-            return INV_OK;
-        }
-        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+        } else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
             status = read_file(o, argv[i + 1], err);
-        if (status != INV_OK)
-            return status;
+        }
     }
+    return status;
+}
+
+enum inv_status inv_options_read(struct inv_options *o, int argc, char **argv,
+                                 bool *stop, struct inv_err *err) {
+    defaults(o);
+    *stop = false;
+    enum inv_status status = first_pass(o, argc, argv, stop, err);
+    if (status != INV_OK || *stop)
+        return status;
     const char *key = getenv("INVAR_KEY");
     if (o->app.key == NULL && key != NULL && key[0] != '\0')
         o->app.key = key;

@@ -33,64 +33,64 @@ static struct inv_build build_of(const struct inv_work *work,
     return build;
 }
 
-/* Settings as they will be, from a copy of what they are. */
+/* What a rebuild is to do. */
+struct rebuild {
+    struct inv_shared_settings *next; /* settings as they will be */
+    bool relearn, other_encoder;
+};
+
+static enum inv_status read_rebuild(const inv_json *json,
+                                    struct rebuild *rebuild,
+                                    struct inv_err *err) {
+    static const char *const keys[] = {"index", "encoder", "relearn", NULL};
+    struct inv_settings *settings = &rebuild->next->settings;
+    inv_json *index = NULL;
+    inv_json *encoder = NULL;
+    if (inv_json_kind(json) != INV_JSON_OBJECT)
+        return inv_fail(err, INV_INVALID, "the body must be an object");
+    enum inv_status status = inv_json_allow(json, "", keys, err);
+    if (status == INV_OK)
+        status = inv_json_get_bool(json, "", "relearn", &rebuild->relearn, err);
+    if (status == INV_OK)
+        status = inv_json_get_object(json, "", "index", &index, err);
+    if (status == INV_OK && index != NULL)
+        status = inv_settings_parse_index(index, "/index", settings, err);
+    if (status == INV_OK)
+        status = inv_json_get_object(json, "", "encoder", &encoder, err);
+    rebuild->other_encoder = encoder != NULL;
+    if (status == INV_OK && encoder != NULL)
+        status = inv_settings_parse_encoder(encoder, "/encoder", settings, err);
+    return status;
+}
+
+/* rebuild->next is the caller's, also on failure. */
 static enum inv_status parse_rebuild(struct inv_collection *c,
                                      const char *request, size_t len,
-                                     struct inv_shared_settings **out,
-                                     bool *relearn, bool *other_encoder,
+                                     struct rebuild *rebuild,
                                      struct inv_err *err) {
-    static const char *const keys[] = {"index", "encoder", "relearn", NULL};
-    inv_json *json = NULL;
-    inv_json *part = NULL;
     struct inv_shared_settings *current = inv_collection_settings(c);
-    struct inv_shared_settings *next = inv_settings_copy(current);
+    *rebuild = (struct rebuild){.next = inv_settings_copy(current)};
+    inv_json *json = NULL;
     enum inv_status status = INV_OK;
     inv_ref_put(current);
-    *relearn = false;
-    *other_encoder = false;
-    if (next == NULL)
+    if (rebuild->next == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for settings");
-    if (len > 0)
-        status = inv_json_parse_plain(request, len, &json, err);
-    if (status == INV_OK && json != NULL &&
-        inv_json_kind(json) != INV_JSON_OBJECT)
-        status = inv_fail(err, INV_INVALID, "the body must be an object");
-    if (status != INV_OK || json == NULL)
-        goto done;
-    status = inv_json_allow(json, "", keys, err);
+    if (len == 0)
+        return INV_OK;
+    status = inv_json_parse_plain(request, len, &json, err);
     if (status == INV_OK)
-        status = inv_json_get_bool(json, "", "relearn", relearn, err);
-    if (status == INV_OK)
-        status = inv_json_get_object(json, "", "index", &part, err);
-    if (status == INV_OK && part != NULL)
-        status = inv_settings_parse_index(part, "/index", &next->settings, err);
-    part = NULL;
-    if (status == INV_OK)
-        status = inv_json_get_object(json, "", "encoder", &part, err);
-    if (status == INV_OK && part != NULL) {
-        *other_encoder = true;
-        status =
-            inv_settings_parse_encoder(part, "/encoder", &next->settings, err);
-    }
-done:
+        status = read_rebuild(json, rebuild, err);
     inv_json_free(json);
-    if (status != INV_OK) {
-        inv_ref_put(next);
-        return status;
-    }
-    *out = next;
-    return INV_OK;
+    return status;
 }
 
 enum inv_status inv_work_check_rebuild(struct inv_collection *collection,
                                        const char *request, size_t len,
                                        struct inv_err *err) {
-    struct inv_shared_settings *next = NULL;
-    bool relearn;
-    bool encoder;
+    struct rebuild rebuild;
     enum inv_status status =
-        parse_rebuild(collection, request, len, &next, &relearn, &encoder, err);
-    inv_ref_put(next);
+        parse_rebuild(collection, request, len, &rebuild, err);
+    inv_ref_put(rebuild.next);
     return status;
 }
 
@@ -146,43 +146,50 @@ static enum inv_status keep_index(struct inv_collection *c,
 
 /* ---- jobs ---- */
 
+/* A new encoder state, where the rebuild asks for one or nothing has been
+ * learned yet. */
+static enum inv_status renew_encoder(const struct inv_work *work,
+                                     const struct rebuild *rebuild,
+                                     struct inv_err *err) {
+    struct inv_collection *c = work->collection;
+    const struct inv_settings *settings = &rebuild->next->settings;
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    bool empty = inv_view_live(view) == 0;
+    inv_ref_put(view);
+    bool learn =
+        !empty && inv_encoder_learns(settings) &&
+        (rebuild->relearn || rebuild->other_encoder || must_learn(c, settings));
+    if (!learn && !rebuild->other_encoder)
+        return INV_OK;
+    if (work->progress(work->ctx, "learn", 0, 1))
+        return inv_fail(err, INV_CANCELLED, "cancelled");
+    return inv_collection_new_state(c, settings, learn, err);
+}
+
 enum inv_status inv_work_rebuild(const struct inv_work *work,
                                  const char *request, struct inv_buf *result,
                                  struct inv_err *err) {
     struct inv_collection *c = work->collection;
-    struct inv_shared_settings *next = NULL;
-    bool relearn;
-    bool other_encoder;
-    enum inv_status status = parse_rebuild(c, request, strlen(request), &next,
-                                           &relearn, &other_encoder, err);
-    if (status != INV_OK)
-        return status;
-    struct inv_view *view = inv_gallery_view(c->gallery);
-    bool empty = inv_view_live(view) == 0;
-    inv_ref_put(view);
-    bool learns = inv_encoder_learns(&next->settings) && !empty;
-    bool learn =
-        learns && (relearn || other_encoder || must_learn(c, &next->settings));
-    if (learn || other_encoder) {
-        if (work->progress(work->ctx, "learn", 0, 1))
-            status = inv_fail(err, INV_CANCELLED, "cancelled");
-        else
-            status = inv_collection_new_state(c, &next->settings, learn, err);
-    }
-    struct inv_build build = build_of(work, &next->settings, true);
+    struct rebuild rebuild;
+    struct inv_build build = {0};
+    enum inv_status status =
+        parse_rebuild(c, request, strlen(request), &rebuild, err);
     if (status == INV_OK)
+        status = renew_encoder(work, &rebuild, err);
+    if (status == INV_OK) {
+        build = build_of(work, &rebuild.next->settings, true);
         status = inv_gallery_build(c->gallery, c->app->writer, &build, err);
+    }
     if (status == INV_OK)
-        status = keep_index(c, &next->settings.index, err);
+        status = keep_index(c, &rebuild.next->settings.index, err);
     if (status == INV_OK)
         inv_buf_printf(result,
                        "{\"entries\":%zu,\"segments_replaced\":%zu,"
                        "\"index\":\"%s\"}",
                        build.entries, build.parts,
-                       inv_ann_type_name(build.entries == 0
-                                             ? next->settings.index.type
-                                             : build.built));
-    inv_ref_put(next);
+                       inv_ann_type_name(build.entries == 0 ? build.config.type
+                                                            : build.built));
+    inv_ref_put(rebuild.next);
     return status;
 }
 
