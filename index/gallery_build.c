@@ -90,6 +90,13 @@ static enum inv_status freeze(void *ctx, struct inv_db *db,
 
 /* ---- choosing and gathering ---- */
 
+static bool is_input(const struct job *job, const struct inv_part *part) {
+    for (size_t i = 0; i < job->input_count; i++)
+        if (job->inputs[i] == part)
+            return true;
+    return false;
+}
+
 /* All fresh parts but the active one; with everything all sealed ones too, else
  * those that are not much larger than what is being written anyway, so that
  * the number of segments stays logarithmic. */
@@ -114,10 +121,7 @@ static enum inv_status choose_inputs(struct job *job, struct inv_err *err) {
         more = false;
         for (size_t i = 0; i < view->count; i++) {
             struct inv_part *part = &view->parts[i];
-            bool chosen = part->segment->gen == 0;
-            for (size_t j = 0; j < job->input_count && !chosen; j++)
-                chosen = job->inputs[j] == part;
-            if (chosen ||
+            if (part->segment->gen == 0 || is_input(job, part) ||
                 (!job->build->everything && part->live->count > 2 * size))
                 continue;
             job->inputs[job->input_count++] = part;
