@@ -122,8 +122,10 @@ if ! flock -n 9; then
     reuse && exit 0
 fi
 
-# Beside the prefix, so that the last step is a rename on one file system.
-work=$(mktemp -d "$prefix.XXXXXX")
+# Beside the prefix, so that the last step is a rename on one file system. We
+# hold the lock: what other runs left there died with them.
+rm -rf "$prefix".building.??????
+work=$(mktemp -d "$prefix.building.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 : >"$log"
