@@ -232,6 +232,7 @@ static void view_release(void *self) {
     inv_ref_put(view->encoding);
     inv_ref_put(view->schema);
     inv_ref_put(view->logs);
+    inv_filter_cache_free(view->filters);
     free(view);
 }
 
@@ -240,6 +241,11 @@ struct inv_view *inv_view_copy(const struct inv_view *view, size_t more) {
         calloc(1, sizeof *copy + (view->count + more) * sizeof copy->parts[0]);
     if (copy == NULL)
         return NULL;
+    copy->filters = inv_filter_cache_new();
+    if (copy->filters == NULL) {
+        free(copy);
+        return NULL;
+    }
     inv_ref_init(&copy->ref, view_release);
     copy->version = view->version;
     copy->logs = inv_ref_get(view->logs);

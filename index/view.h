@@ -11,7 +11,7 @@
 #define INV_INDEX_VIEW_H
 
 #include "base/bitset.h"
-#include "index/filter.h"
+#include "index/filter_cache.h"
 #include "index/postings.h"
 #include "index/segment.h"
 #include "index/vlog.h"
@@ -105,6 +105,7 @@ struct inv_view {
     struct inv_vlog_set *logs;
     struct inv_schema *schema;
     struct inv_encoding *encoding; /* of what comes next */
+    struct inv_filter_cache *filters;
     size_t count;
     struct inv_part parts[];
 };

@@ -387,7 +387,7 @@ INV_HANDLER(inv_api_documents_count) {
     struct inv_json_limits limits;
     inv_json *object = NULL;
     struct inv_filter *filter = NULL;
-    struct inv_searching searching;
+    struct inv_searching searching = {0};
     struct inv_search_plan plan;
     struct inv_search_request search;
     enum inv_status status = inv_api_collection(app, request, 2, &c, err);
@@ -410,6 +410,7 @@ INV_HANDLER(inv_api_documents_count) {
     if (status == INV_OK)
         inv_buf_printf(&response->body, "{\"count\":%zu}",
                        count_matches(&plan, view->count));
+    inv_search_forget(&searching);
     inv_ref_put(view);
     inv_json_close(&doc);
     inv_ref_put(c);
@@ -443,7 +444,7 @@ INV_HANDLER(inv_api_documents_delete) {
     struct inv_json_doc doc = {0};
     struct inv_json_limits limits;
     struct inv_delete_request wanted = {0};
-    struct inv_searching searching;
+    struct inv_searching searching = {0};
     struct inv_search_plan plan;
     struct inv_search_request search;
     uint64_t *vseqs = NULL;
@@ -473,6 +474,7 @@ INV_HANDLER(inv_api_documents_delete) {
         inv_buf_printf(
             &response->body, "{\"matched\":%zu,\"deleted\":%zu,\"dry_run\":%s}",
             matched, removal.deleted, wanted.dry_run ? "true" : "false");
+    inv_search_forget(&searching);
     inv_ref_put(view);
     inv_json_close(&doc);
     inv_ref_put(c);
@@ -548,7 +550,7 @@ INV_HANDLER(inv_api_documents_scroll) {
     struct inv_json_doc doc = {0};
     struct inv_json_limits limits;
     struct inv_scroll_request wanted = {0};
-    struct inv_searching searching;
+    struct inv_searching searching = {0};
     struct inv_search_plan plan;
     struct inv_search_request search;
     int64_t after = 0;
@@ -580,6 +582,7 @@ INV_HANDLER(inv_api_documents_scroll) {
                        &docs, &count, err);
     if (status == INV_OK)
         status = write_page(app, c, &wanted, docs, count, &response->body, err);
+    inv_search_forget(&searching);
     inv_ref_put(view);
     inv_json_close(&doc);
     inv_ref_put(c);

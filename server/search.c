@@ -251,6 +251,7 @@ enum inv_status inv_search(struct inv_app *app,
         status = take_query(&s, &out->weighted_cosine, err);
     if (status == INV_OK)
         status = run(&s, err);
+    inv_search_forget(&s);
     out->bound = s.bound;
     if (status != INV_OK)
         return status;

@@ -45,6 +45,7 @@ struct inv_search_plan {
     size_t candidates, rescore, rerank;
     bool exact;
     size_t rescored;
+    bool filter_cached; /* worked out by an earlier search of this view */
     struct inv_stage stages[INV_STAGES_MAX];
     size_t stage_count;
     struct inv_part_plan *parts; /* view->count */
@@ -114,6 +115,7 @@ struct inv_searching {
     struct inv_query_code *codes; /* one per distinct encoding */
     size_t code_count;
     uint64_t **matches; /* a bitset per part: live and matching the filter */
+    struct inv_filtered *filtered; /* that matches point into, or NULL */
     struct inv_hit *hits;
     size_t count, cap;
     const struct inv_schema *bound; /* of the filter; NULL: not yet */
@@ -128,6 +130,8 @@ enum inv_status inv_search_deadline(const struct inv_searching *s,
 /* matches and plan->parts: which live entries pass the filter. */
 enum inv_status inv_search_select(struct inv_searching *s,
                                   struct inv_err *err) INV_MUST_USE;
+/* What select has borrowed; after it `matches` is not to be read. */
+void inv_search_forget(struct inv_searching *s);
 /* hits: up to plan->candidates per part, with the index's scores; INFINITY
  * for those that no index has scored. */
 enum inv_status inv_search_candidates(struct inv_searching *s,

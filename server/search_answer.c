@@ -151,10 +151,13 @@ static void put_plan(const struct inv_search_request *request,
                    plan->rescore, plan->rerank, answer->view->encoding->state);
     put_parts(answer, out);
     if (request->filter != NULL)
-        inv_buf_printf(out, ",\"filter\":{\"indexed\":%s,\"unindexed\":%zu}",
+        inv_buf_printf(out,
+                       ",\"filter\":{\"indexed\":%s,\"unindexed\":%zu,"
+                       "\"cached\":%s}",
                        inv_filter_needs_scan(request->filter) ? "false"
                                                               : "true",
-                       request->filter->unindexed_count);
+                       request->filter->unindexed_count,
+                       plan->filter_cached ? "true" : "false");
     inv_buf_printf(out, ",\"rescored\":%zu,\"funnel\":[", plan->rescored);
     for (size_t i = 0; i < plan->stage_count; i++)
         inv_buf_printf(out, "%s{\"dims\":%u,\"scored\":%zu,\"keep\":%zu}",

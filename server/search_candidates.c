@@ -66,42 +66,105 @@ static enum inv_status scan_payloads(struct inv_searching *s,
     return status;
 }
 
+static enum inv_status bind(struct inv_searching *s, struct inv_filter *filter,
+                            struct inv_err *err) {
+    const struct inv_schema *schema = s->view->schema;
+    const struct inv_schema *bound = s->bound;
+    s->bound = schema;
+    if (bound == NULL)
+        return inv_filter_bind(filter, schema->fields, schema->count, err);
+    if (bound == schema)
+        return INV_OK;
+    return inv_fail(err, INV_BUSY,
+                    "the indexed fields have just changed: try again");
+}
+
+static enum inv_status filter_part(struct inv_searching *s, size_t at,
+                                   struct inv_err *err) {
+    const struct inv_part *part = &s->view->parts[at];
+    struct inv_part_plan *plan = &s->plan->parts[at];
+    const struct inv_filter *filter = s->request->filter;
+    s->matches[at] = inv_arena_alloc(s->arena, inv_bitset_words(part->count) *
+                                                   sizeof(uint64_t));
+    if (s->matches[at] == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a filter");
+    inv_part_select(part, filter, s->matches[at], &plan->scanned);
+    enum inv_status status = INV_OK;
+    if (inv_filter_needs_scan(filter))
+        status = scan_payloads(s, part, s->matches[at], &plan->scanned, err);
+    plan->matches = inv_bitset_count(s->matches[at], part->count);
+    return status;
+}
+
+static void remember(struct inv_searching *s, const struct inv_buf *key) {
+    const struct inv_view *view = s->view;
+    size_t *words =
+        inv_arena_calloc(s->arena, 2 * view->count + 1, sizeof *words);
+    if (words == NULL)
+        return;
+    size_t *matches = words + view->count;
+    for (size_t i = 0; i < view->count; i++) {
+        words[i] = inv_bitset_words(view->parts[i].count);
+        matches[i] = s->plan->parts[i].matches;
+    }
+    inv_filter_cache_put(view->filters, key->data, key->len, view->count,
+                         s->matches, words, matches);
+}
+
+/* The filter's bitsets, from the view's cache or worked out. */
+static enum inv_status apply_filter(struct inv_searching *s,
+                                    const struct inv_buf *key,
+                                    struct inv_err *err) {
+    const struct inv_view *view = s->view;
+    enum inv_status status = INV_OK;
+    s->filtered = inv_filter_cache_get(view->filters, key->data, key->len);
+    s->plan->filter_cached = s->filtered != NULL;
+    if (s->filtered == NULL) {
+        for (size_t i = 0; status == INV_OK && i < view->count; i++)
+            status = filter_part(s, i, err);
+        if (status == INV_OK)
+            remember(s, key);
+        return status;
+    }
+    for (size_t i = 0; i < view->count; i++) {
+        s->matches[i] = s->filtered->sets[i];
+        s->plan->parts[i].matches = s->filtered->matches[i];
+    }
+    return INV_OK;
+}
+
 enum inv_status inv_search_select(struct inv_searching *s,
                                   struct inv_err *err) {
     const struct inv_view *view = s->view;
     struct inv_filter *filter = s->request->filter;
+    struct inv_buf key = INV_BUF_INIT;
     enum inv_status status = INV_OK;
-    if (filter != NULL && s->bound == NULL)
-        status = inv_filter_bind(filter, view->schema->fields,
-                                 view->schema->count, err);
-    else if (filter != NULL && s->bound != view->schema)
-        status = inv_fail(err, INV_BUSY,
-                          "the indexed fields have just "
-                          "changed: try again");
-    s->bound = view->schema;
     s->matches =
         inv_arena_calloc(s->arena, view->count + 1, sizeof(uint64_t *));
-    if (status == INV_OK && s->matches == NULL)
-        status = inv_fail(err, INV_MEMORY, "out of memory for a filter");
-    for (size_t i = 0; status == INV_OK && i < view->count; i++) {
-        const struct inv_part *part = &view->parts[i];
-        struct inv_part_plan *plan = &s->plan->parts[i];
-        plan->live = part->live->count;
-        if (filter == NULL) {
-            s->matches[i] = part->live->set;
-            plan->matches = plan->live;
-            continue;
-        }
-        s->matches[i] = inv_arena_alloc(
-            s->arena, inv_bitset_words(part->count) * sizeof(uint64_t));
-        if (s->matches[i] == NULL)
-            return inv_fail(err, INV_MEMORY, "out of memory for a filter");
-        inv_part_select(part, filter, s->matches[i], &plan->scanned);
-        if (inv_filter_needs_scan(filter))
-            status = scan_payloads(s, part, s->matches[i], &plan->scanned, err);
-        plan->matches = inv_bitset_count(s->matches[i], part->count);
+    if (s->matches == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a filter");
+    for (size_t i = 0; i < view->count; i++) {
+        s->plan->parts[i].live = view->parts[i].live->count;
+        s->plan->parts[i].matches = view->parts[i].live->count;
+        s->matches[i] = view->parts[i].live->set;
     }
+    if (filter == NULL)
+        return INV_OK;
+    status = bind(s, filter, err);
+    if (status != INV_OK)
+        return status;
+    inv_filter_key(filter, &key);
+    if (key.failed)
+        status = inv_fail(err, INV_MEMORY, "out of memory for a filter");
+    else
+        status = apply_filter(s, &key, err);
+    inv_buf_release(&key);
     return status;
+}
+
+void inv_search_forget(struct inv_searching *s) {
+    inv_ref_put(s->filtered);
+    s->filtered = NULL;
 }
 
 /* ---- candidates ---- */
