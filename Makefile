@@ -54,7 +54,8 @@ PROGRAMS := $(BUILD)/invard $(BUILD)/invar
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help deps faiss clean install
+.PHONY: all help deps faiss demo test lint check-asan check-tsan bench \
+	bench-scifact fuzz crash soak install clean
 
 all: $(PROGRAMS) ## build invard and invar (VARIANT=release|debug|asan|tsan)
 
@@ -105,14 +106,97 @@ $(TESTS): $(BUILD)/%: $(BUILD)/%.o $(TEST_SUPPORT) $(LIBRARY)
 	@echo "  link    $@"
 	@$(CXX) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
 		$(filter %cli.a,$^) $(LIBRARY) $(LIBS) -lcheck -lsubunit -lrt
-.PHONY: tests-build
+tests-list:
+	@printf '%s\n' $(TESTS)
+.PHONY: tests-build tests-list
 .SECONDARY:
+
+# The scripts below call make themselves: the options of this run reach them as
+# environment variables, the job server does not.
+SCRIPT := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL VARIANT=$(VARIANT) WERROR=$(WERROR)
 
 deps: ## install the Debian packages (root or sudo)
 	@deploy/install-deps.sh
 
-faiss: ## build FAISS with its C API once, outside the checkout
+faiss: deps ## build FAISS with its C API once, outside the checkout
 	@deploy/install-faiss.sh
+
+demo: ## SciFact, questions and answers (KEEP=1: stays up until Ctrl-C)
+	@$(SCRIPT) KEEP=$(KEEP) demo/run.sh
+
+test: ## every test, quick ones first, style last
+	@$(SCRIPT) tests/run.sh
+
+lint: deps ## style as a program
+	@$(SCRIPT) tests/lint/run.sh
+
+check-asan: ## the tests with address and undefined-behaviour sanitizers
+	@$(SCRIPT) VARIANT=asan tests/run.sh --programs
+
+check-tsan: ## the tests with the thread sanitizer
+	@$(SCRIPT) VARIANT=tsan tests/run.sh --programs
+
+# bench/bench_*.c: one program per question; bench/*.sh: those over HTTP.
+BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
+$(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(LIBRARY)
+	@echo "  link    $@"
+	@$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+.PHONY: bench-build
+bench-build: $(BENCHES)
+
+bench: faiss ## what kernels and encoders cost, one thread
+	@$(MAKE) --no-print-directory all bench-build
+	@for program in $(BENCHES); do echo "== $$program"; \
+		OPENBLAS_NUM_THREADS=1 $$program || exit 1; done
+
+bench-scifact: faiss ## quality and speed on SciFact, over HTTP, as a table
+	@$(SCRIPT) bench/scifact.sh
+
+# libFuzzer is clang's, which `make deps` leaves out: nothing else needs it.
+fuzz: ## new inputs for the parsers (clang), for FOR=60 seconds
+	@command -v clang > /dev/null || \
+		{ echo "fuzz: this needs clang: apt-get install clang"; exit 1; }
+	@$(MAKE) --no-print-directory $(FUZZ_KERNELS)
+	@mkdir -p build/fuzz/found
+	clang -g -O1 -fsanitize=fuzzer,address,undefined $(CPPFLAGS) \
+		-o build/fuzz/fuzz_json $(FUZZ_SOURCES) $(FUZZ_KERNELS) -ljansson -lm
+	build/fuzz/fuzz_json -max_len=4096 -max_total_time=$(or $(FOR),60) \
+		-artifact_prefix=build/fuzz/ build/fuzz/found tests/fuzz/corpus
+FUZZ_KERNELS := $(patsubst %,build/release/base/%.o,kernels kernels_scalar \
+	kernels_avx2 kernels_avx512)
+FUZZ_SOURCES := tests/fuzz/fuzz_json.c tests/support/fuzz_entry.c \
+	$(wildcard server/json/*.c) $(patsubst %,index/%.c,filter filter_bind value \
+	time_parse) $(patsubst %,base/%.c,arena base64 buf status utf8 vector)
+
+crash: faiss ## kill -9 during writes, ROUNDS=50 times, then verify
+	@$(SCRIPT) ROUNDS=$(or $(ROUNDS),50) tests/crash/run.sh
+
+soak: faiss ## writes, searches and rebuilds at once, for MINUTES=10
+	@$(SCRIPT) MINUTES=$(or $(MINUTES),10) tests/soak/run.sh
+
+# The shipped files name /usr/local: another PREFIX is written into the copies.
+# A configuration that is there already is left alone.
+SYSCONFDIR ?= /etc
+SHARE := $(DESTDIR)$(PREFIX)/share
+install: all ## DESTDIR, PREFIX: programs, models, unit, configuration, documents
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/doc/invar \
+		$(SHARE)/invar/models/static-1 $(SHARE)/invar/models/static-2 \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(SYSCONFDIR)/invar
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	for m in static-1 static-2; do \
+		install -m 644 demo/models/$$m/* $(SHARE)/invar/models/$$m || exit 1; \
+	done
+	install -m 644 $(wildcard demo/models/*.txt) $(SHARE)/invar/models
+	install -m 644 README.md LICENSE CHANGELOG.md $(wildcard docs/*) \
+		$(SHARE)/doc/invar
+	sed 's|/usr/local|$(PREFIX)|g; s|/etc/invar|$(SYSCONFDIR)/invar|g' \
+		deploy/invard.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/invard.service
+	sed 's|/usr/local|$(PREFIX)|g' deploy/invard.conf \
+		> $(SHARE)/doc/invar/invard.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/invar/invard.conf || \
+		install -m 644 $(SHARE)/doc/invar/invard.conf \
+			$(DESTDIR)$(SYSCONFDIR)/invar/invard.conf
 
 clean: ## remove build/
 	rm -rf build
