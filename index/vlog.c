@@ -30,7 +30,8 @@ struct inv_vlog {
     pthread_mutex_t lock; /* of `set` */
     struct inv_vlog_set *set;
     struct inv_vlog_file *current; /* also in set; NULL before any */
-    char *scratch;                 /* a record being put together */
+    uint32_t next_number; /* never given twice, not even for a lost file */
+    char *scratch;        /* a record being put together */
     size_t scratch_cap;
     bool dirty, dir_dirty, broken;
 };
@@ -182,8 +183,8 @@ static enum inv_status file_create(const char *dir, uint32_t number,
     return INV_OK;
 }
 
-/* Replaces the set by one with `file` added (taking the reference) and, when
- * `drop` is not 0, that number left out. */
+/* Replaces the set by one with `file` added (taking the reference, also on
+ * failure) and, when `drop` is not 0, that number left out. */
 static enum inv_status change_set(struct inv_vlog *vlog,
                                   struct inv_vlog_file *file, uint32_t drop,
                                   struct inv_err *err) {
@@ -261,41 +262,67 @@ static const struct inv_vlog_end *find_end(const struct inv_vlog_end *ends,
     return NULL;
 }
 
+/* A file that cannot be opened as a log. One that nothing references is what a
+ * crash left between making the file and writing its header: it goes. Of
+ * another the records are refused one by one, and the other files serve on. */
+static void skip_damaged(struct inv_vlog *vlog, uint32_t number,
+                         bool referenced, const struct inv_err *why) {
+    char path[4096];
+    inv_log(INV_LOG_ERROR, "vlog", "%s%s", why->text,
+            referenced ? "" : "; nothing refers to it: it is removed");
+    snprintf(path, sizeof path, "%s/%08u.vlog", vlog->dir, number);
+    if (!referenced && unlink(path) != 0)
+        inv_log(INV_LOG_WARN, "vlog", "cannot remove %s: %s", path,
+                strerror(errno));
+}
+
+static enum inv_status open_one(struct inv_vlog *vlog, uint32_t number,
+                                const struct inv_vlog_end *end, bool newest,
+                                struct inv_err *err) {
+    struct inv_vlog_file *file = NULL;
+    struct inv_err why = {0};
+    uint64_t cut = UINT64_MAX;
+    if (newest)
+        cut = end == NULL ? INV_VLOG_HEADER : end->end;
+    enum inv_status status = file_open(
+        vlog->dir, number, cut, newest ? vlog->roll_bytes : 0, &file, &why);
+    if (status == INV_CORRUPT) {
+        skip_damaged(vlog, number, end != NULL, &why);
+        return INV_OK;
+    }
+    if (status != INV_OK) {
+        if (err != NULL)
+            *err = why;
+        return status;
+    }
+    if (end == NULL && !newest) {
+        atomic_store(&file->doomed, true);
+        inv_ref_put(file);
+        return INV_OK;
+    }
+    status = change_set(vlog, file, 0, err);
+    /* A file shorter than what it is to hold must not grow again: new records
+     * would lie where lost ones are still looked for. */
+    if (status == INV_OK && newest && cut <= atomic_load(&file->size))
+        vlog->current = file;
+    return status;
+}
+
 static enum inv_status open_files(struct inv_vlog *vlog,
                                   const struct inv_vlog_end *ends,
                                   size_t end_count, struct inv_err *err) {
     uint32_t *numbers = NULL;
     size_t count = 0;
     enum inv_status status = list_files(vlog->dir, &numbers, &count, err);
+    for (size_t i = 0; i < end_count; i++)
+        if (ends[i].file >= vlog->next_number)
+            vlog->next_number = ends[i].file + 1;
     for (size_t i = 0; status == INV_OK && i < count; i++) {
-        bool newest = i + 1 == count;
-        const struct inv_vlog_end *end = find_end(ends, end_count, numbers[i]);
-        struct inv_vlog_file *file = NULL;
-        struct inv_err why = {0};
-        uint64_t cut = UINT64_MAX;
-        if (newest)
-            cut = end == NULL ? INV_VLOG_HEADER : end->end;
-        status = file_open(vlog->dir, numbers[i], cut,
-                           newest ? vlog->roll_bytes : 0, &file, &why);
-        if (status == INV_CORRUPT) {
-            /* Its records are refused one by one; the others serve on. */
-            inv_log(INV_LOG_ERROR, "vlog", "%s", why.text);
-            status = INV_OK;
-            continue;
-        }
-        if (status != INV_OK) {
-            if (err != NULL)
-                *err = why;
-            break;
-        }
-        if (end == NULL && !newest) {
-            atomic_store(&file->doomed, true);
-            inv_ref_put(file);
-            continue;
-        }
-        status = change_set(vlog, file, 0, err);
-        if (status == INV_OK && newest)
-            vlog->current = file;
+        if (numbers[i] >= vlog->next_number)
+            vlog->next_number = numbers[i] + 1;
+        status =
+            open_one(vlog, numbers[i], find_end(ends, end_count, numbers[i]),
+                     i + 1 == count, err);
     }
     free(numbers);
     return status;
@@ -312,6 +339,7 @@ enum inv_status inv_vlog_open(const char *dir, const struct inv_vlog_end *ends,
         return inv_fail(err, INV_MEMORY, "out of memory opening %s", dir);
     pthread_mutex_init(&vlog->lock, NULL);
     vlog->roll_bytes = roll_bytes;
+    vlog->next_number = 1;
     vlog->dir = strdup(dir);
     vlog->set = set_new(0);
     if (vlog->dir == NULL || vlog->set == NULL)
@@ -362,10 +390,7 @@ enum inv_status inv_vlog_drop(struct inv_vlog *vlog, uint32_t file,
 
 static enum inv_status roll(struct inv_vlog *vlog, uint64_t need,
                             struct inv_err *err) {
-    struct inv_vlog_file *file;
-    uint32_t number = 1;
-    if (vlog->set->count > 0)
-        number = vlog->set->files[vlog->set->count - 1]->number + 1;
+    struct inv_vlog_file *file = NULL;
     size_t room = vlog->roll_bytes;
     if (need + INV_VLOG_HEADER > room)
         room = (size_t)need + INV_VLOG_HEADER;
@@ -373,9 +398,14 @@ static enum inv_status roll(struct inv_vlog *vlog, uint64_t need,
     if (vlog->dirty)
         status = inv_vlog_sync(vlog, err);
     if (status == INV_OK)
-        status = file_create(vlog->dir, number, room, &file, err);
-    if (status == INV_OK)
-        status = change_set(vlog, file, 0, err);
+        status = file_create(vlog->dir, vlog->next_number++, room, &file, err);
+    if (status != INV_OK)
+        return status;
+    inv_ref_get(file);
+    status = change_set(vlog, file, 0, err);
+    if (status != INV_OK)
+        atomic_store(&file->doomed, true);
+    inv_ref_put(file);
     if (status != INV_OK)
         return status;
     vlog->current = file;

@@ -51,8 +51,10 @@ struct inv_vlog_end {
 
 /* Opens the directory (made when missing). Cuts the newest file behind its
  * last referenced byte; a file that is shorter than what is referenced stays
- * as it is, and reading beyond its end is refused record by record. Files that
- * nothing references, other than the newest, are removed. */
+ * as it is, is not appended to, and reading beyond its end is refused record by
+ * record. Files that nothing references, other than the newest, are removed.
+ * The number of a file that is gone is not given to another while something
+ * refers to it. */
 enum inv_status inv_vlog_open(const char *dir, const struct inv_vlog_end *ends,
                               size_t end_count, size_t roll_bytes,
                               struct inv_vlog **out,
@@ -94,6 +96,9 @@ struct inv_record {
     uint64_t length;        /* of the whole record */
 };
 
+/* Does the place lie inside a file that is there? Reads no byte of it. */
+bool inv_vlog_reaches(const struct inv_vlog_set *set,
+                      const struct inv_place *place, struct inv_err *err);
 /* The vectors at a place. INV_CORRUPT when it lies outside its file or the
  * header does not fit the place. Does not check the record's CRC. */
 enum inv_status inv_vlog_get(const struct inv_vlog_set *set,

@@ -56,7 +56,8 @@ static const char *locate(const struct inv_vlog_set *set,
     }
     uint64_t size = atomic_load_explicit(&file->size, memory_order_acquire);
     if (place->offset < INV_VLOG_HEADER || place->length < INV_VLOG_RECORD ||
-        place->offset > size || place->length > size - place->offset) {
+        place->offset % INV_VLOG_ALIGN != 0 || place->offset > size ||
+        place->length > size - place->offset) {
         (void)inv_fail(err, INV_CORRUPT,
                        "vector log %u has %llu bytes, a record is expected at "
                        "%llu with %llu",
@@ -98,6 +99,11 @@ static enum inv_status read_codes(const char *record,
         .dim = header->dim,
     };
     return INV_OK;
+}
+
+bool inv_vlog_reaches(const struct inv_vlog_set *set,
+                      const struct inv_place *place, struct inv_err *err) {
+    return locate(set, place, err) != NULL;
 }
 
 enum inv_status inv_vlog_get(const struct inv_vlog_set *set,
