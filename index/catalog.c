@@ -199,13 +199,19 @@ enum inv_status inv_catalog_borrow(struct inv_catalog *catalog,
     return db_open(catalog->path, SQLITE_OPEN_READONLY, out, err);
 }
 
-void inv_catalog_return(struct inv_catalog *catalog, struct inv_db *db) {
-    if (db == NULL)
-        return;
-    /* An unfinished statement would pin its snapshot and stop checkpoints. */
+/* A statement that was not run to its end pins the snapshot it reads from: the
+ * log of SQLite could never begin anew, and a new snapshot would be the old
+ * one. */
+static void finish_reading(struct inv_db *db) {
     for (int i = 0; i < INV_SQL_COUNT; i++)
         if (db->statements[i] != NULL)
             sqlite3_reset(db->statements[i]);
+}
+
+void inv_catalog_return(struct inv_catalog *catalog, struct inv_db *db) {
+    if (db == NULL)
+        return;
+    finish_reading(db);
     if (!sqlite3_get_autocommit(db->sqlite))
         sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
     pthread_mutex_lock(&catalog->lock);
@@ -297,23 +303,24 @@ static enum inv_status run_plain(struct inv_db *db, enum inv_sql sql,
 }
 
 enum inv_status inv_db_begin(struct inv_db *db, struct inv_err *err) {
+    finish_reading(db);
     db->failed = false;
     return run_plain(db, INV_SQL_BEGIN, err);
 }
 
 enum inv_status inv_db_commit(struct inv_db *db, struct inv_err *err) {
+    finish_reading(db);
     return run_plain(db, INV_SQL_COMMIT, err);
 }
 
 void inv_db_rollback(struct inv_db *db) {
-    for (int i = 0; i < INV_SQL_COUNT; i++)
-        if (db->statements[i] != NULL)
-            sqlite3_reset(db->statements[i]);
+    finish_reading(db);
     sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
     db->failed = false;
 }
 
 enum inv_status inv_db_snapshot(struct inv_db *db, struct inv_err *err) {
+    finish_reading(db);
     enum inv_status status = run_plain(db, INV_SQL_BEGIN_READ, err);
     return status == INV_OK ? run_plain(db, INV_SQL_TOUCH, err) : status;
 }

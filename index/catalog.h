@@ -47,7 +47,8 @@ enum inv_status inv_db_begin(struct inv_db *db,
 enum inv_status inv_db_commit(struct inv_db *db,
                               struct inv_err *err) INV_MUST_USE;
 void inv_db_rollback(struct inv_db *db);
-/* A read transaction that has already taken its snapshot. */
+/* A read transaction that has already taken its snapshot. Begin, commit and
+ * snapshot end what was still being read. */
 enum inv_status inv_db_snapshot(struct inv_db *db,
                                 struct inv_err *err) INV_MUST_USE;
 /* True when a statement has failed since the last begin: roll back. */
@@ -77,6 +78,8 @@ enum inv_status inv_db_add_collection(struct inv_db *db,
 enum inv_status inv_db_set_settings(struct inv_db *db, int64_t collection,
                                     const char *settings,
                                     struct inv_err *err) INV_MUST_USE;
+/* INV_NOT_FOUND when the collection has been deleted: whatever else its
+ * transaction did would be rows of nobody. */
 enum inv_status inv_db_set_counters(struct inv_db *db, int64_t collection,
                                     uint64_t next_vseq, uint64_t next_version,
                                     uint64_t next_gen,

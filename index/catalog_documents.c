@@ -121,7 +121,7 @@ enum inv_status inv_db_documents(
     enum inv_status (*each)(void *ctx, const struct inv_document_row *row,
                             struct inv_err *err),
     void *ctx, struct inv_err *err) {
-    sqlite3_stmt *s;
+    sqlite3_stmt *s = NULL; /* resetting NULL does nothing */
     bool more = true;
     enum inv_status status = inv_sql_bind(
         db, with_payload ? INV_SQL_DOCUMENTS_PAYLOAD : INV_SQL_DOCUMENTS, &s,

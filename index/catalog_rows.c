@@ -64,6 +64,8 @@ enum inv_status inv_db_set_counters(struct inv_db *db, int64_t collection,
                                     uint64_t next_gen, struct inv_err *err) {
     RUN(db, INV_SQL_SET_COUNTERS, err, "iiii", collection, (int64_t)next_vseq,
         (int64_t)next_version, (int64_t)next_gen);
+    if (sqlite3_changes(db->sqlite) != 1)
+        return inv_fail(err, INV_NOT_FOUND, "the collection was deleted");
     return INV_OK;
 }
 

@@ -2,7 +2,7 @@
 -- vseq numbers vectors (segments and live bitsets speak of them), version
 -- numbers changes of documents (the ETag); both only grow, per collection.
 CREATE TABLE collections(
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- jobs name it: never used again
     uuid TEXT NOT NULL UNIQUE,        -- its directory
     name TEXT NOT NULL UNIQUE,
     body TEXT NOT NULL,               -- the request that made it, as sent
