@@ -29,8 +29,49 @@ int64_t inv_gallery_collection(const struct inv_gallery *gallery) {
 
 void inv_gallery_degraded(struct inv_gallery *gallery, char *out, size_t size) {
     pthread_mutex_lock(&gallery->lock);
-    snprintf(out, size, "%s", gallery->degraded);
+    if (gallery->damage_why[0] != '\0')
+        snprintf(out, size,
+                 "vectors cannot be read: %s; see the log and `invar verify`",
+                 gallery->damage_why);
+    else if (gallery->lost_count > 0)
+        snprintf(out, size, "%zu segments are being rebuilt: %s",
+                 gallery->lost_count, gallery->lost_why);
+    else
+        snprintf(out, size, "%s", "");
     pthread_mutex_unlock(&gallery->lock);
+}
+
+void inv_gallery_damaged(struct inv_gallery *gallery, const char *why) {
+    pthread_mutex_lock(&gallery->lock);
+    bool first = gallery->damage_why[0] == '\0';
+    if (first)
+        snprintf(gallery->damage_why, sizeof gallery->damage_why, "%s", why);
+    pthread_mutex_unlock(&gallery->lock);
+    if (first)
+        inv_log(INV_LOG_ERROR, "vlog", "%s: %s", gallery->dir, why);
+}
+
+bool inv_gallery_has_damage(struct inv_gallery *gallery) {
+    pthread_mutex_lock(&gallery->lock);
+    bool damage = gallery->damage_why[0] != '\0';
+    pthread_mutex_unlock(&gallery->lock);
+    return damage;
+}
+
+bool inv_gallery_lose(struct inv_gallery *gallery, uint64_t gen,
+                      const char *why) {
+    bool kept = false;
+    pthread_mutex_lock(&gallery->lock);
+    uint64_t *more =
+        realloc(gallery->lost, (gallery->lost_count + 1) * sizeof *more);
+    if (more != NULL) {
+        gallery->lost = more;
+        more[gallery->lost_count++] = gen;
+        snprintf(gallery->lost_why, sizeof gallery->lost_why, "%s", why);
+        kept = true;
+    }
+    pthread_mutex_unlock(&gallery->lock);
+    return kept;
 }
 
 bool inv_gallery_read_only(struct inv_gallery *gallery) {
@@ -468,6 +509,8 @@ static void forget_rows(const struct inv_view *view,
 }
 
 void inv_gallery_discard(struct inv_gallery *gallery) {
+    if (inv_vlog_read_only(gallery->vlog)) /* an append may have found out */
+        atomic_store(&gallery->read_only, true);
     for (size_t i = 0; i < gallery->doomed_count; i++)
         inv_ref_put(gallery->doomed[i]);
     gallery->doomed_count = 0;

@@ -50,8 +50,13 @@ void inv_gallery_close(struct inv_gallery *gallery);
 /* A new reference to the current view: inv_ref_put it. */
 struct inv_view *inv_gallery_view(struct inv_gallery *gallery);
 int64_t inv_gallery_collection(const struct inv_gallery *gallery);
-/* "" or why the gallery does not run as it should (static while true). */
+/* "" or why the gallery does not run as it should. */
 void inv_gallery_degraded(struct inv_gallery *gallery, char *out, size_t size);
+/* A record could not be read (INV_CORRUPT, whose text is `why`): it is logged
+ * and shown by inv_gallery_degraded until restart, and nothing is compacted
+ * any more, so that what is left of it stays. Any thread. */
+void inv_gallery_damaged(struct inv_gallery *gallery, const char *why);
+bool inv_gallery_has_damage(struct inv_gallery *gallery);
 /* True after a disk error: writes are refused until restart. */
 bool inv_gallery_read_only(struct inv_gallery *gallery);
 /* Monotonic time of the last change, for sealing when idle. */
@@ -100,7 +105,7 @@ enum inv_status inv_gallery_set_payload(struct inv_gallery *gallery,
                                         uint64_t *version,
                                         struct inv_err *err) INV_MUST_USE;
 /* Other fields are indexed from now on: reads every payload. A value that does
- * not fit: INV_INVALID naming the document. */
+ * not fit: INV_INVALID naming the document. The operation must be `alone`. */
 enum inv_status inv_gallery_set_schema(struct inv_gallery *gallery,
                                        struct inv_db *db,
                                        struct inv_schema *schema,

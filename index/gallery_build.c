@@ -31,8 +31,10 @@ struct job {
     struct inv_gallery *gallery;
     struct inv_build *build;
     uint64_t gen;
+    uint64_t before; /* vectors from this number on came after the freeze */
     char dir[4096];
-    struct inv_view *view; /* as of the freeze */
+    struct inv_view *view; /* as of the freeze, or of a change of fields */
+    bool other_fields;     /* the swap met another schema: postings again */
     struct inv_part **inputs;
     struct inv_part **now; /* the same parts in the view of the swap */
     size_t input_count;
@@ -63,6 +65,11 @@ bool inv_gallery_wants_build(struct inv_gallery *gallery, size_t idle_entries,
         full = full || part->count == part->segment->cap;
     }
     inv_ref_put(view);
+    pthread_mutex_lock(&gallery->lock);
+    bool lost = gallery->lost_count > 0;
+    pthread_mutex_unlock(&gallery->lock);
+    if (lost)
+        return true;
     int64_t quiet = (int64_t)inv_now_ns() - inv_gallery_changed_ns(gallery);
     return full || (fresh >= idle_entries && quiet > idle_ns);
 }
@@ -78,6 +85,7 @@ static enum inv_status freeze(void *ctx, struct inv_db *db,
     if (next == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a view");
     job->gen = gallery->counters.gen++;
+    job->before = gallery->counters.vseq;
     const struct inv_part *last =
         next->count == 0 ? NULL : &next->parts[next->count - 1];
     if (last == NULL || last->segment->gen != 0 || last->count == 0)
@@ -89,6 +97,15 @@ static enum inv_status freeze(void *ctx, struct inv_db *db,
 }
 
 /* ---- choosing and gathering ---- */
+
+/* Writes go on between the freeze and the look at the view: a part of theirs
+ * still grows and must not be taken. */
+static bool is_frozen(const struct job *job, size_t at) {
+    const struct inv_part *part = &job->view->parts[at];
+    if (part->count == 0)
+        return at + 1 < job->view->count;
+    return part->entries->items[0].vseq < job->before;
+}
 
 static bool is_input(const struct job *job, const struct inv_part *part) {
     for (size_t i = 0; i < job->input_count; i++)
@@ -109,8 +126,7 @@ static enum inv_status choose_inputs(struct job *job, struct inv_err *err) {
     size_t size = 0;
     for (size_t i = 0; i < view->count; i++) {
         struct inv_part *part = &view->parts[i];
-        bool active = i + 1 == view->count && part->count == 0;
-        if (part->segment->gen == 0 && !active) {
+        if (part->segment->gen == 0 && is_frozen(job, i)) {
             job->inputs[job->input_count++] = part;
             size += part->live->count;
         }
@@ -138,6 +154,17 @@ static int by_vseq(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* A record that is damaged is left out, and said, rather than let it stop every
+ * build from now on. The check reads all of it: what is built is right. */
+static bool can_read(const struct job *job, const struct inv_entry *entry) {
+    struct inv_record record;
+    struct inv_err why = {0};
+    if (inv_vlog_check(job->view->logs, &entry->place, &record, &why) == INV_OK)
+        return true;
+    inv_gallery_damaged(job->gallery, why.text);
+    return false;
+}
+
 static enum inv_status gather(struct job *job, struct inv_err *err) {
     size_t count = 0;
     for (size_t i = 0; i < job->input_count; i++)
@@ -152,10 +179,11 @@ static enum inv_status gather(struct job *job, struct inv_err *err) {
         for (size_t e = inv_bitset_next(part->live->set, part->count, 0);
              e < part->count;
              e = inv_bitset_next(part->live->set, part->count, e + 1))
-            job->origins[job->count++] =
-                (struct origin){.vseq = part->entries->items[e].vseq,
-                                .input = (uint32_t)i,
-                                .local = (uint32_t)e};
+            if (can_read(job, &part->entries->items[e]))
+                job->origins[job->count++] =
+                    (struct origin){.vseq = part->entries->items[e].vseq,
+                                    .input = (uint32_t)i,
+                                    .local = (uint32_t)e};
     }
     if (job->count > 0)
         qsort(job->origins, job->count, sizeof *job->origins, by_vseq);
@@ -413,11 +441,17 @@ static enum inv_status swap(void *ctx, struct inv_db *db, struct inv_err *err) {
     if (next == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a view");
     enum inv_status status = INV_OK;
+    job->other_fields = job->count > 0 && next->schema != job->view->schema;
+    if (job->other_fields)
+        return inv_fail(err, INV_CONFLICT, "the indexed fields changed");
     if (job->count > 0)
         status = carry_entries(job, next, err);
     if (status != INV_OK)
         return status;
     status = drop_inputs(job, db, err);
+    for (size_t i = 0; status == INV_OK && i < gallery->lost_count; i++)
+        status = inv_db_delete_segment(db, gallery->collection,
+                                       gallery->lost[i], err);
     if (status == INV_OK && job->count > 0) {
         struct inv_part part = job->part;
         inv_ref_get(part.segment);
@@ -437,10 +471,49 @@ static enum inv_status swap(void *ctx, struct inv_db *db, struct inv_err *err) {
 
 static void swapped(void *ctx) {
     struct inv_gallery *gallery = ((struct job *)ctx)->gallery;
+    uint64_t *lost = NULL;
     pthread_mutex_lock(&gallery->lock);
-    if (strncmp(gallery->degraded, "segment", 7) == 0)
-        gallery->degraded[0] = '\0';
+    size_t count = gallery->lost_count;
+    lost = gallery->lost;
+    gallery->lost = NULL;
+    gallery->lost_count = 0;
     pthread_mutex_unlock(&gallery->lock);
+    for (size_t i = 0; i < count; i++) {
+        char dir[4096];
+        struct inv_err why;
+        inv_gallery_segment_dir(gallery, lost[i], dir, sizeof dir);
+        if (inv_file_remove_tree(dir, &why) != INV_OK)
+            inv_log(INV_LOG_WARN, "segment", "%s", why.text);
+    }
+    free(lost);
+}
+
+/* The fields that are indexed changed during the build: its postings are made
+ * again, of the same entries as the view has them now. */
+static enum inv_status again_with_fields(struct job *job, struct inv_err *err) {
+    struct inv_view *view = inv_gallery_view(job->gallery);
+    for (size_t i = 0; i < job->input_count; i++)
+        job->inputs[i] = find_part(view, job->inputs[i]->segment);
+    inv_ref_put(job->view);
+    job->view = view;
+    inv_ref_put(job->part.postings);
+    job->part.postings = NULL;
+    return make_postings(job, err);
+}
+
+static enum inv_status run_swap(struct job *job, struct inv_writer *writer,
+                                struct inv_err *err) {
+    struct inv_operation op = {.gallery = job->gallery,
+                               .apply = swap,
+                               .committed = swapped,
+                               .ctx = job};
+    enum inv_status status = inv_writer_run(writer, &op, err);
+    while (status == INV_CONFLICT && job->other_fields) {
+        status = again_with_fields(job, err);
+        if (status == INV_OK)
+            status = inv_writer_run(writer, &op, err);
+    }
+    return status;
 }
 
 static void release_job(struct job *job) {
@@ -476,11 +549,10 @@ enum inv_status inv_gallery_build(struct inv_gallery *gallery,
         status = gather(&job, err);
     if (status == INV_OK && job.count > 0)
         status = make_part(&job, err);
-    if (status == INV_OK && job.input_count > 0) {
-        op.apply = swap;
-        op.committed = swapped;
-        status = inv_writer_run(writer, &op, err);
-    }
+    bool lost =
+        gallery->lost_count > 0; /* changed by this thread's swap only */
+    if (status == INV_OK && (job.input_count > 0 || lost))
+        status = run_swap(&job, writer, err);
     if (status == INV_OK) {
         build->entries = job.count;
         build->parts = job.input_count;

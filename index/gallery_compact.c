@@ -52,7 +52,9 @@ static void count_part(const struct inv_part *part, struct file_use *files,
     }
 }
 
-/* The files worth compacting; malloc'ed, NULL when none or out of memory. */
+/* The files worth compacting; malloc'ed, NULL when out of memory. None where
+ * records are damaged: their documents are in no part, so nothing here would
+ * know that their file is still needed. */
 static struct file_use *find_files(struct inv_gallery *gallery,
                                    double dead_share, size_t *count) {
     struct inv_view *view = inv_gallery_view(gallery);
@@ -60,7 +62,7 @@ static struct file_use *find_files(struct inv_gallery *gallery,
     struct file_use *files = calloc(logs->count + 1, sizeof *files);
     size_t n = 0;
     *count = 0;
-    if (files == NULL || logs->count == 0)
+    if (files == NULL || logs->count == 0 || inv_gallery_has_damage(gallery))
         goto done;
     for (size_t i = 0; i < logs->count; i++)
         files[n++] =
@@ -105,6 +107,8 @@ static enum inv_status move_one(struct job *job, struct inv_db *db,
             inv_vlog_append(gallery->vlog, record.vseq, record.space, record.id,
                             record.id_len, &record.codes, &place, err);
     inv_ref_put(logs);
+    if (status == INV_CORRUPT && err != NULL)
+        inv_gallery_damaged(gallery, err->text);
     if (status == INV_OK)
         status = inv_db_move_vector(db, entry->doc, (int64_t)record.space,
                                     entry->vseq, &place, &moved, err);

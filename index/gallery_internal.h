@@ -17,11 +17,14 @@ struct inv_gallery {
     size_t fresh_limit;
     struct inv_vlog *vlog;
 
-    pthread_mutex_t lock; /* of `view`, `encodings`, `degraded` */
+    pthread_mutex_t lock; /* of what follows */
     struct inv_view *view;
     struct inv_encoding **encodings;
     size_t encoding_count;
-    char degraded[320];
+    uint64_t *lost; /* segments that could not be opened, until replaced */
+    size_t lost_count;
+    char lost_why[256];   /* of the last of them */
+    char damage_why[256]; /* "" or of the first record that cannot be read */
 
     /* the writer thread's */
     struct inv_view *next; /* being edited, or NULL */
@@ -32,7 +35,6 @@ struct inv_gallery {
     } counters, saved;           /* saved: as of the last publication */
     struct inv_segment **doomed; /* to remove once published */
     size_t doomed_count, doomed_cap;
-    /* Before `next` there were this many entries in its active part. */
     _Atomic int64_t changed_ns;
     _Atomic bool read_only;
 };
@@ -51,6 +53,9 @@ enum inv_status inv_gallery_add_fresh(struct inv_gallery *gallery, size_t cap,
 /* Marks entry dead in the view being edited. */
 enum inv_status inv_gallery_bury(struct inv_gallery *gallery, uint64_t vseq,
                                  struct inv_err *err) INV_MUST_USE;
+/* Notes that a segment cannot be opened. False: out of memory. */
+bool inv_gallery_lose(struct inv_gallery *gallery, uint64_t gen,
+                      const char *why);
 /* The segment's directory goes once the change is published. */
 enum inv_status inv_gallery_doom(struct inv_gallery *gallery,
                                  struct inv_segment *segment,

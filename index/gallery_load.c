@@ -35,6 +35,7 @@ struct load {
     size_t end_count, end_cap;
     uint64_t *gens;
     size_t gen_count, gen_cap;
+    size_t damaged; /* documents whose vectors cannot be read */
 };
 
 static bool grow(void **items, size_t *cap, size_t count, size_t size) {
@@ -134,6 +135,18 @@ static struct loaded *find_doc(struct load *load, uint64_t vseq) {
     return &load->docs[low];
 }
 
+/* Its row stays in the catalog; searches do not see it. */
+static void lose_document(struct load *load, const struct loaded *doc,
+                          const struct inv_err *why) {
+    char text[240];
+    if (load->damaged++ > 0)
+        return; /* the first one tells why */
+    snprintf(text, sizeof text, "document \"%.*s\": %.150s",
+             (int)(doc->entry.id_len < 64 ? doc->entry.id_len : 64),
+             doc->entry.id, why->text);
+    inv_gallery_damaged(load->gallery, text);
+}
+
 static enum inv_status fill_part(struct load *load, const uint64_t *vseqs,
                                  struct inv_part *part, struct inv_err *err) {
     struct inv_postings_builder *builder = NULL;
@@ -141,10 +154,17 @@ static enum inv_status fill_part(struct load *load, const uint64_t *vseqs,
         load->schema->fields, load->schema->count, part->count, &builder, err);
     for (size_t i = 0; status == INV_OK && i < part->count; i++) {
         struct loaded *doc = find_doc(load, vseqs[i]);
+        struct inv_err why = {0};
         part->entries->items[i].vseq = vseqs[i];
-        if (doc == NULL)
+        /* taken: a segment that was given up and replaced is back */
+        if (doc == NULL || doc->taken)
             continue;
         part->entries->items[i] = doc->entry;
+        if (!inv_vlog_reaches(load->gallery->next->logs, &doc->entry.place,
+                              &why)) {
+            lose_document(load, doc, &why);
+            continue;
+        }
         inv_bitset_add(part->live->set, i);
         part->live->count++;
         status = inv_postings_builder_add(builder, (uint32_t)i, doc->entry.id,
@@ -211,14 +231,13 @@ static enum inv_status load_segments(struct load *load, struct inv_err *err) {
                 *err = why;
             return status;
         }
-        if (status != INV_OK) {
-            inv_log(INV_LOG_ERROR, "segment",
-                    "%s; its entries are served by exact scan and rebuilt",
-                    why.text);
-            snprintf(gallery->degraded, sizeof gallery->degraded,
-                     "segment %" PRIu64 " is being rebuilt: %.240s",
-                     load->gens[i], why.text);
-        }
+        if (status == INV_OK)
+            continue;
+        inv_log(INV_LOG_ERROR, "segment",
+                "%s; its entries are served by exact scan and rebuilt",
+                why.text);
+        if (!inv_gallery_lose(gallery, load->gens[i], why.text))
+            return inv_fail(err, INV_MEMORY, "out of memory for segments");
     }
     return INV_OK;
 }
@@ -229,11 +248,18 @@ static enum inv_status load_fresh_one(struct inv_gallery *gallery,
                                       struct inv_err *err) {
     struct inv_view *next = gallery->next;
     struct inv_part *part = &next->parts[next->count - 1];
-    struct inv_codes stored;
+    struct inv_record record;
     enum inv_status status =
-        inv_vlog_get(logs, &doc->entry.place, &stored, err);
+        inv_vlog_check(logs, &doc->entry.place, &record, err);
+    if (status == INV_OK && record.vseq != doc->entry.vseq)
+        status = inv_fail(err, INV_CORRUPT,
+                          "vector log %u: vector %" PRIu64 " at %" PRIu64
+                          ", the catalog has %" PRIu64 " there",
+                          doc->entry.place.file, record.vseq,
+                          doc->entry.place.offset, doc->entry.vseq);
     if (status == INV_OK)
-        status = next->encoding->encode(next->encoding, &stored, code, err);
+        status =
+            next->encoding->encode(next->encoding, &record.codes, code, err);
     if (status != INV_OK)
         return status;
     const char *id =
@@ -265,7 +291,6 @@ static enum inv_status load_fresh(struct load *load, struct inv_err *err) {
     float *code = malloc(gallery->next->encoding->code_dim * sizeof *code);
     if (code == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a code");
-    size_t damaged = 0;
     for (size_t i = 0; i < load->count && status == INV_OK; i++) {
         struct inv_err why = {0};
         if (load->docs[i].taken)
@@ -273,20 +298,12 @@ static enum inv_status load_fresh(struct load *load, struct inv_err *err) {
         status = load_fresh_one(gallery, &load->docs[i], code,
                                 gallery->next->logs, &why);
         if (status == INV_CORRUPT) {
-            if (damaged++ == 0)
-                inv_log(INV_LOG_ERROR, "vlog", "document \"%.*s\": %s",
-                        (int)load->docs[i].entry.id_len, load->docs[i].entry.id,
-                        why.text);
+            lose_document(load, &load->docs[i], &why);
             status = INV_OK;
         } else if (status != INV_OK && err != NULL) {
             *err = why;
         }
     }
-    if (damaged > 0)
-        snprintf(gallery->degraded, sizeof gallery->degraded,
-                 "%zu documents cannot be read from the vector logs; see the "
-                 "log and `invar verify`",
-                 damaged);
     free(code);
     return status;
 }
@@ -367,6 +384,38 @@ static enum inv_status gallery_new(const struct inv_gallery_options *options,
     return INV_OK;
 }
 
+/* Rows, logs, segments, and what is left over as a fresh part. */
+static enum inv_status load_all(struct load *load,
+                                const struct inv_gallery_options *options,
+                                struct inv_err *err) {
+    struct inv_gallery *gallery = load->gallery;
+    size_t roll = options->roll_bytes;
+    char path[4096];
+    enum inv_status status = read_catalog(load, err);
+    snprintf(path, sizeof path, "%s/vectors", gallery->dir);
+    if (status == INV_OK)
+        status = inv_vlog_open(path, load->ends, load->end_count,
+                               roll == 0 ? INV_VLOG_ROLL : roll, &gallery->vlog,
+                               err);
+    if (status == INV_OK)
+        status =
+            first_view(gallery, options->schema,
+                       gallery->encodings[gallery->encoding_count - 1], err);
+    if (status == INV_OK && inv_gallery_edit(gallery) == NULL)
+        status = inv_fail(err, INV_MEMORY, "out of memory for a view");
+    if (status != INV_OK)
+        return status;
+    remove_strays(load);
+    status = load_segments(load, err);
+    if (status == INV_OK)
+        status = load_fresh(load, err);
+    if (load->damaged > 0)
+        inv_log(INV_LOG_ERROR, "vlog",
+                "%s: %zu of %zu documents cannot be read from the vector logs",
+                gallery->dir, load->damaged, load->count);
+    return status;
+}
+
 enum inv_status inv_gallery_open(const struct inv_gallery_options *options,
                                  struct inv_gallery **out,
                                  struct inv_err *err) {
@@ -382,25 +431,7 @@ enum inv_status inv_gallery_open(const struct inv_gallery_options *options,
     if (status == INV_OK && load.ids == NULL)
         status = inv_fail(err, INV_MEMORY, "out of memory for a collection");
     if (status == INV_OK)
-        status = read_catalog(&load, err);
-    snprintf(path, sizeof path, "%s/vectors", gallery->dir);
-    if (status == INV_OK)
-        status = inv_vlog_open(path, load.ends, load.end_count,
-                               options->roll_bytes == 0 ? INV_VLOG_ROLL
-                                                        : options->roll_bytes,
-                               &gallery->vlog, err);
-    if (status == INV_OK)
-        status =
-            first_view(gallery, options->schema,
-                       gallery->encodings[gallery->encoding_count - 1], err);
-    if (status == INV_OK && inv_gallery_edit(gallery) == NULL)
-        status = inv_fail(err, INV_MEMORY, "out of memory for a view");
-    if (status == INV_OK) {
-        remove_strays(&load);
-        status = load_segments(&load, err);
-    }
-    if (status == INV_OK)
-        status = load_fresh(&load, err);
+        status = load_all(&load, options, err);
     if (status == INV_OK)
         inv_gallery_publish(gallery);
     for (size_t i = 0; i < load.count; i++)
@@ -427,6 +458,7 @@ void inv_gallery_close(struct inv_gallery *gallery) {
     free(gallery->encodings);
     inv_vlog_close(gallery->vlog);
     free(gallery->doomed);
+    free(gallery->lost);
     free(gallery->dir);
     pthread_mutex_destroy(&gallery->lock);
     free(gallery);

@@ -116,9 +116,14 @@ static size_t take(struct inv_writer *writer, struct pending **batch) {
     pthread_mutex_lock(&writer->lock);
     while (writer->head == NULL && !writer->stopping)
         pthread_cond_wait(&writer->work, &writer->lock);
-    while (writer->head != NULL && count < BATCH_MAX) {
+    bool more = true;
+    while (writer->head != NULL && count < BATCH_MAX && more) {
+        bool alone = writer->head->operation->alone;
+        if (alone && count > 0)
+            break;
         batch[count++] = writer->head;
         writer->head = writer->head->next;
+        more = !alone;
     }
     if (writer->head == NULL)
         writer->tail = NULL;

@@ -22,6 +22,9 @@ struct inv_operation {
     /* Writer thread, after the commit and the new view; may be NULL. */
     void (*committed)(void *ctx);
     void *ctx;
+    /* Shares its transaction with no other: for a change that reads again what
+     * others of the same transaction might just have written. */
+    bool alone;
 };
 
 enum inv_status inv_writer_start(struct inv_catalog *catalog,

@@ -333,7 +333,8 @@ enum inv_status inv_app_patch(struct inv_app *app,
         struct inv_operation op = {.gallery = collection->gallery,
                                    .apply = apply_patch,
                                    .committed = patch_committed,
-                                   .ctx = &patch};
+                                   .ctx = &patch,
+                                   .alone = patch.schema != NULL};
         status = inv_writer_run(app->writer, &op, err);
     }
     pthread_mutex_unlock(&app->names);
