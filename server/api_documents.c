@@ -115,6 +115,12 @@ static enum inv_status write_document(const struct inv_settings *settings,
     return status;
 }
 
+static const struct inv_view *with_place(const struct inv_view *view,
+                                         const struct inv_view *before,
+                                         const struct inv_document_row *row) {
+    return inv_vlog_reaches(view->logs, &row->place, NULL) ? view : before;
+}
+
 INV_HANDLER(inv_api_document_get) {
     struct inv_collection *c = NULL;
     struct inv_db *db = NULL;
@@ -126,7 +132,9 @@ INV_HANDLER(inv_api_document_get) {
     if (status != INV_OK)
         return status;
     struct inv_shared_settings *settings = inv_collection_settings(c);
-    /* The row before the view: whatever file it names, the view has it. */
+    /* Views before and after the row: whatever file it names, one has it, also
+     * when it is new or when a compaction has just dropped it. */
+    struct inv_view *before = inv_gallery_view(c->gallery);
     status = inv_catalog_borrow(app->catalog, &db, err);
     if (status == INV_OK)
         status = inv_db_find(db, c->id, request->parts[4],
@@ -135,11 +143,13 @@ INV_HANDLER(inv_api_document_get) {
     if (status == INV_OK && row.doc == 0)
         status = unknown_document(request, err);
     if (status == INV_OK)
-        status = write_document(&settings->settings, view, &row, &wish,
-                                with_vectors, &response->body, err);
+        status =
+            write_document(&settings->settings, with_place(view, before, &row),
+                           &row, &wish, with_vectors, &response->body, err);
     if (status == INV_OK)
         inv_response_header(response, "ETag", "\"%" PRIu64 "\"", row.version);
     inv_ref_put(view);
+    inv_ref_put(before);
     if (db != NULL)
         inv_catalog_return(app->catalog, db);
     inv_ref_put(settings);
@@ -510,6 +520,7 @@ static enum inv_status docs_after(const struct inv_searching *s, int64_t after,
 }
 
 static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
+                                  const struct inv_view *before,
                                   const struct inv_scroll_request *wanted,
                                   const int64_t *docs, size_t count,
                                   struct inv_buf *out, struct inv_err *err) {
@@ -519,7 +530,6 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
     enum inv_status status = inv_catalog_borrow(app->catalog, &db, err);
     if (status == INV_OK)
         status = inv_db_snapshot(db, err);
-    /* after the snapshot: it has every file that the rows name */
     struct inv_view *view = inv_gallery_view(c->gallery);
     size_t n = count < wanted->limit ? count : wanted->limit;
     inv_buf_puts(out, "{\"documents\":[");
@@ -529,9 +539,9 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
         if (status != INV_OK || row.doc == 0)
             continue;
         inv_buf_puts(out, comma);
-        status =
-            write_document(&settings->settings, view, &row, &wanted->payload,
-                           wanted->with_vectors, out, err);
+        status = write_document(
+            &settings->settings, with_place(view, before, &row), &row,
+            &wanted->payload, wanted->with_vectors, out, err);
         comma = ",";
     }
     if (count > n)
@@ -581,7 +591,8 @@ INV_HANDLER(inv_api_documents_scroll) {
             docs_after(&searching, after, count_matches(&plan, view->count),
                        &docs, &count, err);
     if (status == INV_OK)
-        status = write_page(app, c, &wanted, docs, count, &response->body, err);
+        status = write_page(app, c, view, &wanted, docs, count, &response->body,
+                            err);
     inv_search_forget(&searching);
     inv_ref_put(view);
     inv_json_close(&doc);

@@ -350,7 +350,10 @@ static void run_job(struct inv_jobs *jobs, struct job *job) {
     struct inv_err err = {0};
     struct inv_buf result = INV_BUF_INIT;
     enum inv_status status = INV_OK;
-    if (job->cancel)
+    pthread_mutex_lock(&jobs->lock);
+    bool cancel = job->cancel;
+    pthread_mutex_unlock(&jobs->lock);
+    if (cancel)
         status = inv_fail(&err, INV_CANCELLED, "cancelled");
     if (status == INV_OK)
         status = store(jobs, job, &err); /* running */
@@ -367,9 +370,12 @@ static bool maintain_one(struct inv_jobs *jobs, struct inv_collection *c) {
     struct inv_err err = {0};
     char reason[320];
     bool did = false;
+    pthread_mutex_lock(&c->lock);
+    bool deleted = c->deleted;
+    pthread_mutex_unlock(&c->lock);
     enum inv_collection_state state =
         inv_collection_state(c, reason, sizeof reason);
-    if (state == INV_LOADING || state == INV_FAILED || c->deleted ||
+    if (state == INV_LOADING || state == INV_FAILED || deleted ||
         inv_gallery_read_only(c->gallery))
         return false;
     enum inv_status status = inv_work_maintain(&work, &did, &err);

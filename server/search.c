@@ -245,7 +245,8 @@ enum inv_status inv_search(struct inv_app *app,
                               .view = out->view,
                               .arena = arena,
                               .plan = &out->plan,
-                              .bound = out->bound};
+                              .bound = out->bound,
+                              .db = out->db};
     enum inv_status status = plan_search(&s, err);
     if (status == INV_OK)
         status = take_query(&s, &out->weighted_cosine, err);
@@ -253,6 +254,7 @@ enum inv_status inv_search(struct inv_app *app,
         status = run(&s, err);
     inv_search_forget(&s);
     out->bound = s.bound;
+    out->stale = s.stale;
     if (status != INV_OK)
         return status;
     size_t skip = request->offset < s.count ? request->offset : s.count;

@@ -55,6 +55,8 @@ struct inv_search_plan {
 /* Zeroed before the first search. */
 struct inv_search_answer {
     struct inv_view *view; /* set: search this one; else the current one */
+    struct inv_db *db;     /* set: filters read payloads through it */
+    bool stale; /* a filter read a payload that is newer than the view */
     struct inv_shared_settings *settings;
     const struct inv_schema *bound; /* that the request's filter is bound to */
     struct inv_hit *hits;           /* best first, after offset and limit */
@@ -119,8 +121,10 @@ struct inv_searching {
     struct inv_hit *hits;
     size_t count, cap;
     const struct inv_schema *bound; /* of the filter; NULL: not yet */
-    size_t want;                    /* offset + limit */
-    int64_t deadline_ns;            /* 0: none */
+    struct inv_db *db;              /* for payloads; NULL: borrow one */
+    bool stale;          /* a payload was read that is not the view's */
+    size_t want;         /* offset + limit */
+    int64_t deadline_ns; /* 0: none */
 };
 
 const struct inv_query_code *inv_query_code(const struct inv_searching *s,

@@ -231,8 +231,9 @@ enum inv_status inv_search_respond(struct inv_app *app,
     struct inv_search_answer answer = {0};
     struct inv_db *db = NULL;
     enum inv_status status = INV_OK;
-    if (payload)
+    if (payload || request->filter != NULL)
         status = inv_catalog_borrow(app->catalog, &db, err);
+    answer.db = db;
     bool stale = true;
     for (int i = 0; status == INV_OK && stale && i < TRIES; i++) {
         int64_t began = (int64_t)inv_now_ns();
@@ -241,9 +242,10 @@ enum inv_status inv_search_respond(struct inv_app *app,
         if (status == INV_OK)
             status = inv_search(app, collection, request, arena, &answer, err);
         int64_t found = (int64_t)inv_now_ns();
-        stale = false;
-        if (status == INV_OK)
-            status = put_answer(request, &answer, db, began, out, &stale, err);
+        stale = answer.stale;
+        if (status == INV_OK && !stale)
+            status = put_answer(request, &answer, payload ? db : NULL, began,
+                                out, &stale, err);
         answer.plan.ms[4] = (double)((int64_t)inv_now_ns() - found) / 1e6;
         inv_search_release(&answer);
     }

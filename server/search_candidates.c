@@ -24,6 +24,10 @@ static enum inv_status test_payload(struct inv_searching *s, struct inv_db *db,
     struct inv_row *unindexed = NULL;
     inv_json *json = NULL;
     enum inv_status status = inv_db_find_doc(db, entry->doc, &document, err);
+    if (status == INV_OK &&
+        (document.doc == 0 || document.vseq != entry->vseq ||
+         document.version > s->view->version))
+        s->stale = true;
     if (status == INV_OK && document.payload != NULL) {
         status = inv_json_parse_plain(document.payload, document.payload_len,
                                       &json, err);
@@ -47,8 +51,10 @@ static enum inv_status scan_payloads(struct inv_searching *s,
                                      const struct inv_part *part,
                                      uint64_t *matches, size_t *scanned,
                                      struct inv_err *err) {
-    struct inv_db *db;
-    enum inv_status status = inv_catalog_borrow(s->app->catalog, &db, err);
+    struct inv_db *db = s->db;
+    enum inv_status status = INV_OK;
+    if (db == NULL)
+        status = inv_catalog_borrow(s->app->catalog, &db, err);
     if (status != INV_OK)
         return status;
     for (size_t e = inv_bitset_next(matches, part->count, 0);
@@ -62,7 +68,8 @@ static enum inv_status scan_payloads(struct inv_searching *s,
         if (!match)
             inv_bitset_remove(matches, e);
     }
-    inv_catalog_return(s->app->catalog, db);
+    if (s->db == NULL)
+        inv_catalog_return(s->app->catalog, db);
     return status;
 }
 
@@ -122,7 +129,7 @@ static enum inv_status apply_filter(struct inv_searching *s,
     if (s->filtered == NULL) {
         for (size_t i = 0; status == INV_OK && i < view->count; i++)
             status = filter_part(s, i, err);
-        if (status == INV_OK)
+        if (status == INV_OK && !s->stale)
             remember(s, key);
         return status;
     }

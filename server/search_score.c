@@ -173,10 +173,29 @@ static enum inv_status score_hit(const struct scorer *scorer,
     return INV_OK;
 }
 
+/* Keeps the hit as number *kept of the list. One damaged record must not take
+ * every search with it: it is no hit, and the collection says it is degraded.
+ */
+static enum inv_status score_or_drop(const struct scorer *scorer,
+                                     struct inv_hit *hit, size_t *kept,
+                                     struct inv_err *err) {
+    const struct inv_searching *s = scorer->s;
+    struct inv_err why = {0};
+    enum inv_status status = score_hit(scorer, hit, &why);
+    if (status == INV_OK)
+        s->hits[(*kept)++] = *hit;
+    else if (status == INV_CORRUPT)
+        inv_gallery_damaged(s->collection->gallery, why.text);
+    else if (err != NULL)
+        *err = why;
+    return status == INV_CORRUPT ? INV_OK : status;
+}
+
 enum inv_status inv_search_stage(struct inv_searching *s,
                                  struct inv_stage *stage, struct inv_err *err) {
     struct inv_matrix whole = s->query;
     struct scorer scorer = {.s = s, .dims = stage->dims};
+    size_t kept = 0;
     scorer.best =
         inv_arena_alloc(s->arena, s->query.rows * sizeof *scorer.best);
     enum inv_status status =
@@ -190,13 +209,14 @@ enum inv_status inv_search_stage(struct inv_searching *s,
                 s->view->logs,
                 &s->view->parts[next->part].entries->items[next->entry].place);
         }
-        status = score_hit(&scorer, &s->hits[i], err);
+        status = score_or_drop(&scorer, &s->hits[i], &kept, err);
         if (status == INV_OK && i % 256 == 255)
             status = inv_search_deadline(s, err);
     }
     s->query = whole;
     if (status != INV_OK)
         return status;
+    s->count = kept;
     stage->scored = s->count;
     inv_hits_best(s->view, s->hits, &s->count, stage->keep);
     return inv_search_deadline(s, err);
