@@ -5,7 +5,8 @@
  *
  *   DATA/collections/<uuid>/segments/<gen>/
  *     manifest   key = value lines: format, encoding, index settings, and for
- *                each file its bytes and CRC32C; written last
+ *                each file its bytes and CRC32C; its last line is the CRC32C
+ *                of its other lines; written last
  *     ann        the index (its own format, ann.h)
  *     entries    n x u64 vseq, ascending
  *     codes      n x code_dim, f16 or f32; only where the encoding keeps them

@@ -23,7 +23,8 @@
 #define MANIFEST_MAX ((size_t)64 << 10)
 /* Room for a directory (checked to be shorter) and a name in it. */
 #define PATH_BYTES (4096 + 64)
-#define CODES_CHUNK 256 /* rows encoded before a write */
+#define CRC_KEY "manifest_crc32c" /* last line: of all the lines before it */
+#define CODES_CHUNK 256           /* rows encoded before a write */
 
 static const char *const file_names[] = {"ann", "entries", "codes"};
 #define FILES (sizeof file_names / sizeof *file_names)
@@ -175,6 +176,9 @@ static enum inv_status seal_dir(const char *dir, uint64_t gen,
     enum inv_status status = INV_OK;
     for (size_t i = 0; status == INV_OK && i < FILES; i++)
         status = seal_file(dir, file_names[i], &manifest, err);
+    if (status == INV_OK && !manifest.failed)
+        inv_buf_printf(&manifest, CRC_KEY " = %" PRIu32 "\n",
+                       inv_crc32c(0, manifest.data, manifest.len));
     if (status == INV_OK && manifest.failed)
         status = inv_fail(err, INV_MEMORY, "out of memory");
     char path[PATH_BYTES];
@@ -320,11 +324,36 @@ static enum inv_status read_ann_config(struct manifest *m,
     return INV_OK;
 }
 
+/* Reads the text, compares its last line with the checksum of the others. */
+static enum inv_status open_manifest(const char *path, struct manifest *m,
+                                     struct inv_err *err) {
+    struct inv_buf text = INV_BUF_INIT;
+    enum inv_status status = inv_buf_read_file(&text, path, MANIFEST_MAX, err);
+    if (status != INV_OK) {
+        inv_buf_release(&text);
+        return status;
+    }
+    size_t end = text.len == 0 ? 0 : text.len - 1;
+    while (end > 0 && text.data[end - 1] != '\n')
+        end--;
+    char want[64];
+    snprintf(want, sizeof want, CRC_KEY " = %" PRIu32 "\n",
+             inv_crc32c(0, text.data, end));
+    if (text.len == 0 || strcmp(text.data + end, want) != 0)
+        status = inv_fail(err, INV_CORRUPT,
+                          "%s: its %zu bytes do not end in their checksum",
+                          path, text.len);
+    if (status == INV_OK)
+        status = inv_config_parse(&m->config, path, text.data, text.len, err);
+    inv_buf_release(&text);
+    return status;
+}
+
 static enum inv_status read_manifest(const char *dir, struct manifest *m,
                                      struct inv_err *err) {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/manifest", dir);
-    enum inv_status status = inv_config_open(&m->config, path, err);
+    enum inv_status status = open_manifest(path, m, err);
     if (status != INV_OK)
         return status;
     int64_t count = 0;
@@ -406,6 +435,18 @@ static enum inv_status open_ann(const char *dir, struct manifest *m,
                        : inv_ann_open(&m->ann, path, m->count, out, err);
 }
 
+static enum inv_status check_order(const char *dir, const void *bytes,
+                                   size_t count, struct inv_err *err) {
+    const uint64_t *vseqs = bytes; /* a mapping: aligned */
+    for (size_t i = 1; i < count; i++)
+        if (vseqs[i] <= vseqs[i - 1])
+            return inv_fail(err, INV_CORRUPT,
+                            "%s/entries: number %zu is %" PRIu64
+                            " after %" PRIu64 ", they must ascend",
+                            dir, i, vseqs[i], vseqs[i - 1]);
+    return INV_OK;
+}
+
 static enum inv_status open_entries(const char *dir, struct manifest *m,
                                     uint64_t **vseqs, struct inv_err *err) {
     const void *bytes;
@@ -417,6 +458,8 @@ static enum inv_status open_entries(const char *dir, struct manifest *m,
         status = inv_fail(err, INV_CORRUPT,
                           "%s/entries has %zu bytes, %zu entries need %zu", dir,
                           len, m->count, m->count * 8);
+    if (status == INV_OK)
+        status = check_order(dir, bytes, m->count, err);
     if (status == INV_OK && vseqs != NULL) {
         *vseqs = malloc(len == 0 ? 8 : len);
         if (*vseqs == NULL)
@@ -485,6 +528,7 @@ enum inv_status inv_segment_open(const char *dir, uint64_t gen,
     status = inv_segment_new_sealed(dir, gen, encoding, m.count, &segment, err);
     inv_ref_put(encoding);
     if (status == INV_OK && (m.ann.dim != segment->encoding->ann_dim ||
+                             m.ann.metric != segment->encoding->metric ||
                              m.code_dim != segment->encoding->code_dim))
         status =
             inv_fail(err, INV_CORRUPT,
