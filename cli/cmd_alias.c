@@ -21,7 +21,7 @@ static enum inv_status alias_path(const char *alias, struct inv_buf *path,
 static int call(struct inv_cli *cli, const char *method, const char *alias,
                 const struct inv_buf *body, const char *done) {
     struct inv_buf path = INV_BUF_INIT;
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     struct inv_err err;
     int exit;
     if (alias_path(alias, &path, &err) != INV_OK) {
@@ -44,7 +44,7 @@ static int call(struct inv_cli *cli, const char *method, const char *alias,
 
 static int run_list(struct inv_cli *cli, struct inv_args *args) {
     static const char *const columns[] = {"alias", "collection"};
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     int exit;
     if (!inv_options_parse(cli, args, NULL, 0, 0, 0, &exit))
         return exit;

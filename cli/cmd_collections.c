@@ -11,7 +11,7 @@
 #include <string.h>
 
 static int run_list(struct inv_cli *cli, struct inv_args *args) {
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     int exit;
     if (!inv_options_parse(cli, args, NULL, 0, 0, 0, &exit))
         return exit;
@@ -30,7 +30,7 @@ static int run_list(struct inv_cli *cli, struct inv_args *args) {
 }
 
 static int run_show(struct inv_cli *cli, struct inv_args *args) {
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     int exit;
     if (!inv_options_parse(cli, args, NULL, 0, 1, 1, &exit))
         return exit;
@@ -50,7 +50,7 @@ static int run_show(struct inv_cli *cli, struct inv_args *args) {
 }
 
 static int run_delete(struct inv_cli *cli, struct inv_args *args) {
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     bool yes = false;
     const struct inv_option options[] = {
         {"yes", INV_OPTION_FLAG, NULL, "really delete it", &yes},

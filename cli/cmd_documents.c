@@ -29,7 +29,7 @@ static int put_filter(const struct inv_args *args, const char *filter,
 
 static int run_get(struct inv_cli *cli, struct inv_args *args) {
     struct inv_buf rest = INV_BUF_INIT;
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     int exit;
     if (!inv_options_parse(cli, args, NULL, 0, 2, 2, &exit))
         return exit;
@@ -65,7 +65,7 @@ static int print_count(const struct inv_cli *cli,
 
 static int run_delete(struct inv_cli *cli, struct inv_args *args) {
     struct inv_buf body = INV_BUF_INIT;
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     const char *filter = NULL;
     bool dry_run = false;
     const struct inv_option options[] = {
@@ -105,7 +105,7 @@ static int run_delete(struct inv_cli *cli, struct inv_args *args) {
 
 static int run_count(struct inv_cli *cli, struct inv_args *args) {
     struct inv_buf body = INV_BUF_INIT;
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     const char *filter = NULL;
     const struct inv_option options[] = {
         {"filter", INV_OPTION_TEXT, "JSON", "those that match", &filter},

@@ -150,26 +150,28 @@ static int print(const struct inv_cli *cli, const struct eval_options *o,
 
 /* Asks all chosen queries; with against_exact the exact search too. */
 static int measure(struct inv_cli *cli, const struct eval_options *o,
-                   struct inv_evaluation_plan *plan, struct eval_results *r) {
+                   const struct inv_evaluation_plan *queries,
+                   struct eval_results *r) {
+    struct inv_evaluation_plan plan = *queries;
     struct inv_run found = {.queries = 0};
     struct inv_run truth = {.queries = 0};
     struct inv_buf tail = INV_BUF_INIT;
     struct inv_err err;
     int exit = INV_EXIT_OK;
-    plan->tail = &tail;
-    plan->label = o->query.exact ? "exact" : "search";
+    plan.tail = &tail;
+    plan.label = o->query.exact ? "exact" : "search";
     if (inv_query_tail(&o->query, o->query.exact, NULL, &tail, &err) != INV_OK)
         exit = inv_cli_error(&err);
     if (exit == INV_EXIT_OK)
-        exit = inv_evaluate(cli, plan, &r->approximate, &found);
+        exit = inv_evaluate(cli, &plan, &r->approximate, &found);
     if (exit == INV_EXIT_OK && o->against_exact) {
         inv_buf_reset(&tail);
-        plan->label = "exact";
-        plan->trec = NULL;
+        plan.label = "exact";
+        plan.trec = NULL;
         if (inv_query_tail(&o->query, true, NULL, &tail, &err) != INV_OK)
             exit = inv_cli_error(&err);
         if (exit == INV_EXIT_OK)
-            exit = inv_evaluate(cli, plan, &r->exact, &truth);
+            exit = inv_evaluate(cli, &plan, &r->exact, &truth);
         r->both = true;
         if (exit == INV_EXIT_OK)
             r->overlap = inv_run_overlap(&found, &truth, 10);

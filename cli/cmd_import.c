@@ -28,6 +28,22 @@ static bool ends_with(const char *text, const char *end) {
     return len >= tail && strcmp(text + len - tail, end) == 0;
 }
 
+/* SOURCE as the path of a file, "" for none; a .npy is --npy in disguise. */
+static enum inv_status find_source(struct import_options *o,
+                                   struct inv_buf *path, struct inv_err *err) {
+    inv_buf_puts(path, "");
+    if (o->source == NULL)
+        return INV_OK;
+    if (inv_is_folder(o->source))
+        return inv_beir_find(o->source, "corpus.jsonl", path, err);
+    if (o->files.npy == NULL && ends_with(o->source, ".npy"))
+        o->files.npy = o->source;
+    else
+        inv_buf_puts(path, o->source);
+    return path->failed ? inv_fail(err, INV_MEMORY, "out of memory for a path")
+                        : INV_OK;
+}
+
 /* A folder gives text, or, with --npy, ids and payloads. `path` keeps the
  * corpus' path. */
 static enum inv_status open_source(struct import_options *o,
@@ -35,16 +51,7 @@ static enum inv_status open_source(struct import_options *o,
                                    struct inv_buf *path,
                                    struct inv_source *source,
                                    struct inv_err *err) {
-    enum inv_status status = INV_OK;
-    if (o->source != NULL && o->files.npy == NULL &&
-        ends_with(o->source, ".npy")) {
-        o->files.npy = o->source;
-        o->source = NULL;
-    }
-    if (o->source != NULL && inv_is_folder(o->source))
-        status = inv_beir_find(o->source, "corpus.jsonl", path, err);
-    else if (o->source != NULL)
-        inv_buf_puts(path, o->source);
+    enum inv_status status = find_source(o, path, err);
     if (status != INV_OK)
         return status;
     if (o->files.npy != NULL) {
@@ -53,8 +60,6 @@ static enum inv_status open_source(struct import_options *o,
         o->files.payload_from_ids = o->files.payloads == NULL && path->len > 0;
         return inv_source_open_matrix(&o->files, o->part, source, err);
     }
-    if (o->source == NULL)
-        return inv_fail(err, INV_INVALID, "a source is needed");
     if (inv_is_folder(o->source) && !target->built_in)
         return inv_fail(err, INV_INVALID,
                         "the daemon cannot encode text for model %s: give the "

@@ -11,7 +11,7 @@ static int run_list(struct inv_cli *cli, struct inv_args *args) {
     static const char *const columns[] = {">id",    "kind",  "collection",
                                           "state",  "stage", ">done",
                                           ">total", "error"};
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     int exit;
     if (!inv_options_parse(cli, args, NULL, 0, 0, 0, &exit))
         return exit;
@@ -38,7 +38,7 @@ static int call(struct inv_cli *cli, struct inv_args *args,
                 const char *method) {
     struct inv_buf path = INV_BUF_INIT;
     struct inv_buf out = INV_BUF_INIT;
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     int exit;
     if (!inv_options_parse(cli, args, NULL, 0, 1, 1, &exit))
         return exit;

@@ -30,7 +30,9 @@ static bool run_init(struct inv_run *run, size_t queries) {
     run->ids = calloc(queries, sizeof *run->ids);
     run->counts = calloc(queries, sizeof *run->counts);
     if (run->ids == NULL || run->counts == NULL) {
-        inv_run_release(run);
+        free(run->ids);
+        free(run->counts);
+        *run = (struct inv_run){.queries = 0};
         return false;
     }
     run->queries = queries;
@@ -141,21 +143,16 @@ static int ask(struct inv_cli *cli, const struct inv_evaluation_plan *plan,
                                    body, answer);
 }
 
-int inv_evaluate(struct inv_cli *cli, const struct inv_evaluation_plan *plan,
-                 struct inv_evaluation *evaluation, struct inv_run *run) {
+/* Asks all and judges each; the times in seconds. */
+static int ask_all(struct inv_cli *cli, const struct inv_evaluation_plan *plan,
+                   double *times, struct inv_evaluation *sum,
+                   struct inv_run *run) {
     struct inv_buf body = INV_BUF_INIT;
     struct inv_answer answer = INV_ANSWER_INIT;
     struct inv_progress progress;
-    double *times = calloc(plan->count, sizeof *times);
-    int exit = INV_EXIT_OK;
-    *evaluation = (struct inv_evaluation){.queries = 0};
-    if (!run_init(run, plan->count) || times == NULL)
-        exit = inv_cli_failed("out of memory for %zu queries", plan->count);
     /* The first query opens the connection: asked once more, not counted. */
-    if (exit == INV_EXIT_OK) {
-        exit = ask(cli, plan, 0, &body, &answer);
-        inv_answer_release(&answer);
-    }
+    int exit = ask(cli, plan, 0, &body, &answer);
+    inv_answer_release(&answer);
     inv_progress_start(&progress, plan->label, "queries", plan->count, 0,
                        false);
     for (size_t i = 0; i < plan->count && exit == INV_EXIT_OK; i++) {
@@ -166,16 +163,28 @@ int inv_evaluate(struct inv_cli *cli, const struct inv_evaluation_plan *plan,
         size_t count = inv_list_of(answer.json, "hits", &hits);
         times[i] = answer.seconds;
         judge(plan, plan->queries->texts.items[plan->chosen[i]].id, hits, count,
-              evaluation);
+              sum);
         if (!run_keep(run, i, hits, count))
             exit = inv_cli_failed("out of memory for the hits");
         inv_answer_release(&answer);
         inv_progress_update(&progress, i + 1, i + 1);
     }
     inv_progress_end(&progress);
+    inv_buf_release(&body);
+    return exit;
+}
+
+int inv_evaluate(struct inv_cli *cli, const struct inv_evaluation_plan *plan,
+                 struct inv_evaluation *evaluation, struct inv_run *run) {
+    double *times = calloc(plan->count, sizeof *times);
+    *evaluation = (struct inv_evaluation){.queries = 0};
+    if (!run_init(run, plan->count) || times == NULL) {
+        free(times);
+        return inv_cli_failed("out of memory for %zu queries", plan->count);
+    }
+    int exit = ask_all(cli, plan, times, evaluation, run);
     if (exit == INV_EXIT_OK)
         finish(plan, times, evaluation);
     free(times);
-    inv_buf_release(&body);
     return exit;
 }

@@ -90,7 +90,7 @@ static int poll(struct inv_cli *cli, const char *path,
 
 int inv_follow_start(struct inv_cli *cli, const char *path,
                      const struct inv_buf *body, bool wait) {
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     struct inv_buf job_path = INV_BUF_INIT;
     bool interrupted = false;
     char id[64];

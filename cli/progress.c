@@ -43,36 +43,38 @@ static void put_bar(struct inv_buf *out, double part, size_t cells) {
     inv_buf_puts(out, "] ");
 }
 
+/* "45 %  2,345 documents  1,200/s  0:03 left" */
+static void put_figures(const struct inv_progress *progress, uint64_t done,
+                        uint64_t count, double seconds, struct inv_buf *out) {
+    char number[INV_NUMBER_MAX];
+    double rate = seconds > 0 ? (double)count / seconds : 0;
+    if (progress->total > 0)
+        inv_buf_printf(out, "%3.0f %%  ", share(progress, done) * 100);
+    inv_buf_printf(out, "%s %s  %.*f/s", inv_text_count(number, count),
+                   progress->items, rate > 0 && rate < 10 ? 1 : 0, rate);
+    if (progress->total == 0 || done <= progress->first || seconds <= 0)
+        return;
+    double gained = (double)(done - progress->first);
+    double left = ((double)progress->total - (double)done) / gained;
+    inv_buf_printf(out, "  %s left", inv_text_duration(number, left * seconds));
+}
+
 void inv_progress_line(const struct inv_progress *progress, uint64_t done,
                        uint64_t count, double seconds, size_t columns,
                        struct inv_buf *out) {
-    char number[INV_NUMBER_MAX];
-    char tail[160];
-    double part = share(progress, done);
-    double rate = seconds > 0 ? (double)count / seconds : 0;
-    int len = 0;
+    struct inv_buf tail = INV_BUF_INIT;
     if (progress->total == 0 && count == 0) { /* nothing to tell yet */
         inv_buf_printf(out, "%s ...", progress->label);
         return;
     }
-    if (progress->total > 0)
-        len = snprintf(tail, sizeof tail, "%3.0f %%  ", part * 100);
-    len += snprintf(tail + len, sizeof tail - (size_t)len, "%s %s",
-                    inv_text_count(number, count), progress->items);
-    len += snprintf(tail + len, sizeof tail - (size_t)len,
-                    rate > 0 && rate < 10 ? "  %.1f/s" : "  %.0f/s", rate);
-    double gained = (double)(done - progress->first);
-    if (progress->total > 0 && done > progress->first && seconds > 0) {
-        double left = ((double)progress->total - (double)done) / gained;
-        len += snprintf(tail + len, sizeof tail - (size_t)len, "  %s left",
-                        inv_text_duration(number, left * seconds));
-    }
+    put_figures(progress, done, count, seconds, &tail);
     inv_buf_printf(out, "%s  ", progress->label);
-    size_t used = strlen(progress->label) + 2 + (size_t)len;
+    size_t used = strlen(progress->label) + 2 + tail.len;
     size_t cells = columns > used + 4 ? columns - used - 4 : 0;
     if (progress->terminal && progress->total > 0 && cells >= 8)
-        put_bar(out, part, cells < BAR_MAX ? cells : BAR_MAX);
-    inv_buf_append(out, tail, (size_t)len);
+        put_bar(out, share(progress, done), cells < BAR_MAX ? cells : BAR_MAX);
+    inv_buf_append(out, tail.data, tail.len);
+    inv_buf_release(&tail);
     if (out->len > columns && !out->failed) {
         out->len = columns; /* ASCII: a line that wraps cannot be redrawn */
         out->data[columns] = '\0';

@@ -139,10 +139,9 @@ START_TEST(the_path_depends_on_home_and_identity) {
     ck_assert_str_ne(a.data, b.data);
     inv_buf_reset(&a);
     unsetenv("XDG_STATE_HOME");
-    setenv("HOME", "/home/somebody", 1);
+    setenv("HOME", "/x/user", 1);
     ck_assert_int_eq(inv_resume_path("one", &a, &err), INV_OK);
-    ck_assert_int_eq(strncmp(a.data, "/home/somebody/.local/state/invar/", 34),
-                     0);
+    ck_assert_int_eq(strncmp(a.data, "/x/user/.local/state/invar/", 27), 0);
     unsetenv("HOME");
     ck_assert_int_eq(inv_resume_path("one", &a, &err), INV_NOT_FOUND);
     inv_buf_release(&a);
