@@ -118,7 +118,7 @@ static enum inv_status take_frame(struct bulk *bulk, const char *bytes,
     *doc = (struct inv_json_doc){0};
     /* What is parsed points into the bytes: they must outlive the batch. */
     char *copy = inv_arena_alloc(&bulk->arena, len);
-    if (copy == NULL)
+    if (copy == NULL || bytes == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a frame");
     memcpy(copy, bytes, len);
     enum inv_status status =
@@ -174,7 +174,7 @@ static enum inv_status take_item(struct bulk *bulk, const char *bytes,
 /* Reads more. INV_CANCELLED when the client left. */
 static enum inv_status fill(struct bulk *bulk, struct inv_err *err) {
     struct inv_buf *in = &bulk->in;
-    if (bulk->used > 0) {
+    if (bulk->used > 0 && in->data != NULL) {
         memmove(in->data, in->data + bulk->used, in->len - bulk->used);
         in->len -= bulk->used;
         bulk->used = 0;
@@ -198,7 +198,7 @@ static enum inv_status read_lines(struct bulk *bulk, struct inv_err *err) {
     for (;;) {
         char *from = in->data == NULL ? NULL : in->data + bulk->used;
         size_t left = in->len - bulk->used;
-        char *end = left <= searched
+        char *end = from == NULL || left <= searched
                         ? NULL
                         : memchr(from + searched, '\n', left - searched);
         if (end == NULL && !bulk->ended) {
