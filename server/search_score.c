@@ -137,19 +137,18 @@ static float single(const struct scorer *scorer, const float *query,
 
 /* MaxSim kernels take contiguous query rows: a shorter prefix is copied. */
 static enum inv_status prefix_query(struct inv_searching *s, uint32_t dims,
-                                    struct inv_matrix *out,
                                     struct inv_err *err) {
-    *out = s->query;
-    if (!s->settings->multi || dims == s->query.dim)
+    const struct inv_matrix whole = s->query;
+    if (!s->settings->multi || dims == whole.dim)
         return INV_OK;
-    out->data =
-        inv_arena_alloc(s->arena, s->query.rows * dims * sizeof *out->data);
-    if (out->data == NULL)
+    float *rows = inv_arena_alloc(s->arena, whole.rows * dims * sizeof *rows);
+    if (rows == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a query");
-    out->dim = dims;
-    for (size_t i = 0; i < s->query.rows; i++)
-        memcpy(out->data + i * dims, s->query.data + i * s->query.dim,
-               dims * sizeof *out->data);
+    for (size_t i = 0; i < whole.rows; i++)
+        memcpy(rows + i * dims, whole.data + i * whole.dim,
+               dims * sizeof *rows);
+    s->query.data = rows;
+    s->query.dim = dims;
     return INV_OK;
 }
 
@@ -201,7 +200,7 @@ enum inv_status inv_search_stage(struct inv_searching *s,
     enum inv_status status =
         scorer.best == NULL
             ? inv_fail(err, INV_MEMORY, "out of memory for scores")
-            : prefix_query(s, stage->dims, &s->query, err);
+            : prefix_query(s, stage->dims, err);
     for (size_t i = 0; status == INV_OK && i < s->count; i++) {
         if (i + 4 < s->count) {
             const struct inv_hit *next = &s->hits[i + 4];
