@@ -309,6 +309,34 @@ class Tokens:
             yield np.asarray(self.query_rows[a:b], np.float32)
 
 
+def mixture(count=200000):
+    """Vectors like documents, as many as asked: normalise(.7 d_i + .3 d_j +
+    .3 g / sqrt(384)) of SciFact's and Cranfield's minilm-l6 documents, i, j
+    and g from seed 1. Also which d_i each came from, and the real queries."""
+    sets = ("scifact", "cranfield")
+    base = np.concatenate([matrix(f"{s}/vectors/minilm-l6-docs.f16.npy")
+                           for s in sets]).astype(np.float32)
+    queries = np.concatenate([matrix(f"{s}/vectors/minilm-l6-queries.f16.npy")
+                              for s in sets]).astype(np.float32)
+    draw = np.random.default_rng(1)
+    first = draw.integers(len(base), size=count)
+    second = draw.integers(len(base), size=count)
+    rows = np.empty((count, base.shape[1]), np.float32)
+    for at in range(0, count, 10000):
+        end = min(count, at + 10000)
+        noise = draw.standard_normal((end - at, base.shape[1]), np.float32)
+        some = (.7 * base[first[at:end]] + .3 * base[second[at:end]] +
+                .3 / math.sqrt(base.shape[1]) * noise)
+        rows[at:end] = some / np.linalg.norm(some, axis=1, keepdims=True)
+    return rows, first, queries
+
+
+def mixture_frames(rows, payloads=None):
+    for i, row in enumerate(rows):
+        yield frame(f"v{i:06d}", row[None, :],
+                    payload=None if payloads is None else payloads[i])
+
+
 def b64(rows):
     """A query as the API takes it in JSON, base64 of little-endian f32."""
     import base64
@@ -409,6 +437,10 @@ def machine():
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
 
+def width(fmt):
+    return fmt.lstrip("<").split(".")[0].rstrip("d")
+
+
 class Report:
     """Rows to a table on standard output and to bench/results/NAME.json."""
 
@@ -423,20 +455,17 @@ class Report:
     def heading(self, text, columns):
         self.columns = columns
         print(f"\n{text}")
-        print(" | ".join(f"{title:{fmt.split('.')[0].lstrip('<')}s}"
-                         if fmt.startswith("<")
-                         else f"{title:>{fmt.split('.')[0]}s}"
-                         for title, fmt in columns), flush=True)
+        print(" | ".join(
+            f"{title:{'<' if fmt[0] == '<' else '>'}{width(fmt)}}"
+            for title, fmt in columns), flush=True)
         self.section = text
 
     def row(self, *values):
         cells = []
         for value, (_, fmt) in zip(values, self.columns):
-            width = fmt.split(".")[0].lstrip("<")
-            if value is None:
-                cells.append(f"{'-':>{width}s}")
-            elif isinstance(value, str):
-                cells.append(f"{value:{'<' if fmt[0] == '<' else '>'}{width}s}")
+            side = "<" if fmt[0] == "<" else ">"
+            if value is None or isinstance(value, str):
+                cells.append(f"{value or '-':{side}{width(fmt)}}")
             else:
                 cells.append(f"{value:{fmt}}")
         print(" | ".join(cells), flush=True)
