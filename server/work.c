@@ -60,6 +60,14 @@ static enum inv_status read_rebuild(const inv_json *json,
     rebuild->other_encoder = encoder != NULL;
     if (status == INV_OK && encoder != NULL)
         status = inv_settings_parse_encoder(encoder, "/encoder", settings, err);
+    if (status == INV_OK && encoder != NULL &&
+        inv_settings_check_dims(settings, &settings->params, "", NULL) !=
+            INV_OK) {
+        status = inv_fail(err, INV_INVALID,
+                          "the collection's params.dims are not among these "
+                          "dims: PATCH its params first");
+        inv_err_at(err, "/encoder/dims");
+    }
     return status;
 }
 
