@@ -227,7 +227,9 @@ static void forget(struct inv_app *app, struct inv_collection *collection) {
     pthread_rwlock_wrlock(&app->registry);
     for (size_t i = 0; i < app->collection_count; i++)
         if (app->collections[i] == collection) {
-            app->collections[i] = app->collections[--app->collection_count];
+            app->collection_count--;
+            memmove(&app->collections[i], &app->collections[i + 1],
+                    (app->collection_count - i) * sizeof *app->collections);
             inv_ref_put(collection);
             break;
         }

@@ -179,6 +179,14 @@ enum inv_status inv_jobs_add(struct inv_jobs *jobs, const char *kind,
         bool same = other->key != NULL && job->key != NULL &&
                     other->collection == job->collection &&
                     strcmp(other->key, job->key) == 0;
+        if (same && (strcmp(other->kind, kind) != 0 ||
+                     strcmp(other->request, request) != 0)) {
+            status = inv_fail(err, INV_CONFLICT,
+                              "job %" PRId64 " (%s) was another request with "
+                              "the same Idempotency-Key",
+                              other->id, other->kind);
+            break;
+        }
         if (same) {
             *id = other->id;
             put_job(out, other);
