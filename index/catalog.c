@@ -199,9 +199,8 @@ enum inv_status inv_catalog_borrow(struct inv_catalog *catalog,
     return db_open(catalog->path, SQLITE_OPEN_READONLY, out, err);
 }
 
-/* A statement that was not run to its end pins the snapshot it reads from: the
- * log of SQLite could never begin anew, and a new snapshot would be the old
- * one. */
+/* A statement that was not run to its end keeps the snapshot it reads from: a
+ * checkpoint stops there, and a new snapshot would be the old one. */
 static void finish_reading(struct inv_db *db) {
     for (int i = 0; i < INV_SQL_COUNT; i++)
         if (db->statements[i] != NULL)
