@@ -295,6 +295,8 @@ static enum inv_status apply_patch(void *ctx, struct inv_db *db,
     enum inv_status status = INV_OK;
     if (patch->schema != NULL)
         status = inv_gallery_set_schema(c->gallery, db, patch->schema, err);
+    if (status == INV_INVALID) /* a stored value that does not fit */
+        inv_err_at(err, "/payload_index");
     if (status == INV_OK)
         status = inv_db_set_settings(db, c->id, patch->settings, err);
     return status;
