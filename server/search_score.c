@@ -121,6 +121,23 @@ static float maxsim(const struct scorer *scorer,
     return (float)sum;
 }
 
+/* The squares of numbers below 1e-23 are 0 in float: such vectors (or such
+ * prefixes) have a direction all the same. */
+#define SQUARES_MIN 1e-30f
+
+static float small_cosine(const float *query, const float *x, size_t dims) {
+    double dot = 0;
+    double squares = 0;
+    double of_query = 0;
+    for (size_t i = 0; i < dims; i++) {
+        dot += (double)query[i] * (double)x[i];
+        squares += (double)x[i] * (double)x[i];
+        of_query += (double)query[i] * (double)query[i];
+    }
+    double norms = sqrt(squares) * sqrt(of_query);
+    return norms > 0 ? (float)(dot / norms) : 0;
+}
+
 static float single(const struct scorer *scorer, const float *query,
                     const float *x) {
     uint32_t dims = scorer->dims;
@@ -130,9 +147,11 @@ static float single(const struct scorer *scorer, const float *query,
     float dot = inv_dot_f32(query, x, dims);
     if (metric == INV_IP)
         return dot;
-    float norms =
-        sqrtf(inv_dot_f32(x, x, dims)) * sqrtf(inv_dot_f32(query, query, dims));
-    return norms > 0 ? dot / norms : 0;
+    float squares = inv_dot_f32(x, x, dims);
+    float of_query = inv_dot_f32(query, query, dims);
+    if (squares < SQUARES_MIN || of_query < SQUARES_MIN)
+        return small_cosine(query, x, dims);
+    return dot / (sqrtf(squares) * sqrtf(of_query));
 }
 
 /* MaxSim kernels take contiguous query rows: a shorter prefix is copied. */
