@@ -105,8 +105,50 @@ enum inv_status inv_search_rescore(struct inv_searching *s,
 struct scorer {
     const struct inv_searching *s;
     uint32_t dims;
-    float *best; /* multi: one number per query token */
+    float *best;   /* multi: one number per query token */
+    float *tokens; /* multi, dims below the whole: a document in f32 */
+    size_t floats; /* that fit there */
 };
+
+/* A token's length is its weight, and a prefix keeps it: the first dims of x
+ * go to out, stretched to the length of the whole. Unstretched ones favour
+ * tokens whose mass sits in front: nDCG@10 on SciFact (colbert-l6) .566 instead
+ * of .658 at 24 of 96 dimensions, .659 instead of .676 at 48. out may be x. */
+static void stretch(const float *x, size_t dim, float *out, size_t dims) {
+    float whole = sqrtf(inv_dot_f32(x, x, dim));
+    float left = sqrtf(inv_dot_f32(x, x, dims));
+    float factor = left > 0 ? whole / left : 1;
+    for (size_t i = 0; i < dims; i++)
+        out[i] = x[i] * factor;
+}
+
+/* A document's tokens cut to the scorer's dims. Decoding them whole costs more
+ * than the shorter products save (Cranfield, exact: 8 ms instead of 5):
+ * prefixes of tokens are for judging a model, not for speed. */
+static enum inv_status cut_tokens(struct scorer *scorer,
+                                  struct inv_codes *tokens,
+                                  struct inv_err *err) {
+    size_t dim = tokens->dim;
+    size_t dims = scorer->dims;
+    size_t need = tokens->rows * dim;
+    if (need > scorer->floats) {
+        scorer->tokens = inv_arena_alloc(scorer->s->arena,
+                                         2 * need * sizeof *scorer->tokens);
+        scorer->floats = 2 * need;
+    }
+    float *rows = scorer->tokens;
+    if (rows == NULL) {
+        scorer->floats = 0;
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu tokens",
+                        tokens->rows);
+    }
+    inv_codes_decode(tokens, rows);
+    for (size_t i = 0; i < tokens->rows; i++)
+        stretch(rows + i * dim, dim, rows + i * dims, dims);
+    *tokens = (struct inv_codes){
+        .data = rows, .dtype = INV_F32, .rows = tokens->rows, .dim = dims};
+    return INV_OK;
+}
 
 static float maxsim(const struct scorer *scorer,
                     const struct inv_codes *tokens) {
@@ -164,15 +206,14 @@ static enum inv_status prefix_query(struct inv_searching *s, uint32_t dims,
     if (rows == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a query");
     for (size_t i = 0; i < whole.rows; i++)
-        memcpy(rows + i * dims, whole.data + i * whole.dim,
-               dims * sizeof *rows);
+        stretch(whole.data + i * whole.dim, whole.dim, rows + i * dims, dims);
     s->query.data = rows;
     s->query.dim = dims;
     return INV_OK;
 }
 
-static enum inv_status score_hit(const struct scorer *scorer,
-                                 struct inv_hit *hit, struct inv_err *err) {
+static enum inv_status score_hit(struct scorer *scorer, struct inv_hit *hit,
+                                 struct inv_err *err) {
     const struct inv_searching *s = scorer->s;
     const struct inv_part *part = &s->view->parts[hit->part];
     const float *query = s->query.data;
@@ -184,6 +225,8 @@ static enum inv_status score_hit(const struct scorer *scorer,
     }
     enum inv_status status = inv_vlog_get(
         s->view->logs, &part->entries->items[hit->entry].place, &codes, err);
+    if (status == INV_OK && s->settings->multi && scorer->dims < codes.dim)
+        status = cut_tokens(scorer, &codes, err);
     if (status != INV_OK)
         return status;
     hit->score = s->settings->multi ? maxsim(scorer, &codes)
@@ -194,7 +237,7 @@ static enum inv_status score_hit(const struct scorer *scorer,
 /* Keeps the hit as number *kept of the list. One damaged record must not take
  * every search with it: it is no hit, and the collection says it is degraded.
  */
-static enum inv_status score_or_drop(const struct scorer *scorer,
+static enum inv_status score_or_drop(struct scorer *scorer,
                                      struct inv_hit *hit, size_t *kept,
                                      struct inv_err *err) {
     const struct inv_searching *s = scorer->s;
