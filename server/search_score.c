@@ -237,9 +237,8 @@ static enum inv_status score_hit(struct scorer *scorer, struct inv_hit *hit,
 /* Keeps the hit as number *kept of the list. One damaged record must not take
  * every search with it: it is no hit, and the collection says it is degraded.
  */
-static enum inv_status score_or_drop(struct scorer *scorer,
-                                     struct inv_hit *hit, size_t *kept,
-                                     struct inv_err *err) {
+static enum inv_status score_or_drop(struct scorer *scorer, struct inv_hit *hit,
+                                     size_t *kept, struct inv_err *err) {
     const struct inv_searching *s = scorer->s;
     struct inv_err why = {0};
     enum inv_status status = score_hit(scorer, hit, &why);
