@@ -304,6 +304,9 @@ static enum inv_status run_plain(struct inv_db *db, enum inv_sql sql,
 enum inv_status inv_db_begin(struct inv_db *db, struct inv_err *err) {
     finish_reading(db);
     db->failed = false;
+    /* A rollback needs memory: one that had none is made up for here. */
+    if (!sqlite3_get_autocommit(db->sqlite))
+        sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
     return run_plain(db, INV_SQL_BEGIN, err);
 }
 

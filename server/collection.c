@@ -272,6 +272,10 @@ enum inv_status inv_collection_new_state(struct inv_collection *c,
         inv_settings_write_encoder(settings, &change.encoder_json);
         inv_settings_write(&change.next_settings->settings,
                            &change.settings_json);
+        if (change.encoder_json.failed || change.settings_json.failed)
+            status = inv_fail(err, INV_MEMORY, "out of memory for settings");
+    }
+    if (status == INV_OK) {
         struct inv_operation op = {.gallery = c->gallery,
                                    .apply = apply_state,
                                    .committed = state_committed,

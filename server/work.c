@@ -140,6 +140,10 @@ static enum inv_status keep_index(struct inv_collection *c,
         change.next->settings.index = *index;
         inv_settings_write(&change.next->settings, &text);
         change.text = text.data;
+        if (text.failed)
+            status = inv_fail(err, INV_MEMORY, "out of memory for settings");
+    }
+    if (status == INV_OK) {
         struct inv_operation op = {.gallery = c->gallery,
                                    .apply = apply_index,
                                    .committed = index_committed,
