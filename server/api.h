@@ -60,11 +60,11 @@ enum inv_status inv_api_json(struct inv_app *app,
 enum inv_status inv_api_media(const struct inv_request *request,
                               const char *wanted,
                               struct inv_err *err) INV_MUST_USE;
-/* A document's row as {"id":..,"seq":..,...}. view or before: views taken after
- * and before the row, one of which has the file that it names. */
+/* A document's row as {"id":..,"seq":..,...}. With vectors: row and view are of
+ * the same moment (inv_collection_moment), so that the view has the file that
+ * the row names, however new or about to be dropped it is. */
 enum inv_status inv_document_write(const struct inv_settings *settings,
                                    const struct inv_view *view,
-                                   const struct inv_view *before,
                                    const struct inv_document_row *row,
                                    const struct inv_payload_wish *wish,
                                    bool vectors, struct inv_buf *out,

@@ -86,7 +86,6 @@ static enum inv_status unknown_document(const struct inv_request *request,
 
 enum inv_status inv_document_write(const struct inv_settings *settings,
                                    const struct inv_view *view,
-                                   const struct inv_view *before,
                                    const struct inv_document_row *row,
                                    const struct inv_payload_wish *wish,
                                    bool vectors, struct inv_buf *out,
@@ -104,8 +103,6 @@ enum inv_status inv_document_write(const struct inv_settings *settings,
         inv_payload_write(wish, row->payload, row->payload_len, out, err);
     if (status == INV_OK && vectors) {
         struct inv_codes codes;
-        if (!inv_vlog_reaches(view->logs, &row->place, NULL))
-            view = before;
         status = inv_vlog_get(view->logs, &row->place, &codes, err);
         if (status != INV_OK)
             return status;
@@ -127,23 +124,21 @@ INV_HANDLER(inv_api_document_get) {
     if (status != INV_OK)
         return status;
     struct inv_shared_settings *settings = inv_collection_settings(c);
-    /* Views before and after the row: whatever file it names, one has it, also
-     * when it is new or when a compaction has just dropped it. */
-    struct inv_view *before = inv_gallery_view(c->gallery);
+    struct inv_view *view = NULL;
     status = inv_catalog_borrow(app->catalog, &db, err);
+    if (status == INV_OK && with_vectors)
+        status = inv_collection_moment(c, db, &view, err);
     if (status == INV_OK)
         status = inv_db_find(db, c->id, request->parts[4],
                              request->part_lens[4], &row, err);
-    struct inv_view *view = inv_gallery_view(c->gallery);
     if (status == INV_OK && row.doc == 0)
         status = unknown_document(request, err);
     if (status == INV_OK)
-        status = inv_document_write(&settings->settings, view, before, &row,
-                                    &wish, with_vectors, &response->body, err);
+        status = inv_document_write(&settings->settings, view, &row, &wish,
+                                    with_vectors, &response->body, err);
     if (status == INV_OK)
         inv_response_header(response, "ETag", "\"%" PRIu64 "\"", row.version);
     inv_ref_put(view);
-    inv_ref_put(before);
     if (db != NULL)
         inv_catalog_return(app->catalog, db);
     inv_ref_put(settings);

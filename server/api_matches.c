@@ -227,7 +227,6 @@ static enum inv_status docs_after(const struct inv_searching *s, int64_t after,
 }
 
 static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
-                                  const struct inv_view *before,
                                   const struct inv_scroll_request *wanted,
                                   const int64_t *docs, size_t count,
                                   struct inv_buf *out, struct inv_err *err) {
@@ -235,9 +234,9 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
     struct inv_shared_settings *settings = inv_collection_settings(c);
     const char *comma = "";
     enum inv_status status = inv_catalog_borrow(app->catalog, &db, err);
+    struct inv_view *view = NULL;
     if (status == INV_OK)
-        status = inv_db_snapshot(db, err);
-    struct inv_view *view = inv_gallery_view(c->gallery);
+        status = inv_collection_moment(c, db, &view, err);
     size_t n = count < wanted->limit ? count : wanted->limit;
     inv_buf_puts(out, "{\"documents\":[");
     for (size_t i = 0; status == INV_OK && i < n; i++) {
@@ -246,7 +245,7 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
         if (status != INV_OK || row.doc == 0)
             continue;
         inv_buf_puts(out, comma);
-        status = inv_document_write(&settings->settings, view, before, &row,
+        status = inv_document_write(&settings->settings, view, &row,
                                     &wanted->payload, wanted->with_vectors, out,
                                     err);
         comma = ",";
@@ -298,8 +297,7 @@ INV_HANDLER(inv_api_documents_scroll) {
             docs_after(&searching, after, count_matches(&plan, view->count),
                        &docs, &count, err);
     if (status == INV_OK)
-        status = write_page(app, c, view, &wanted, docs, count, &response->body,
-                            err);
+        status = write_page(app, c, &wanted, docs, count, &response->body, err);
     inv_search_forget(&searching);
     inv_ref_put(view);
     inv_json_close(&doc);

@@ -88,6 +88,16 @@ inv_collection_settings(struct inv_collection *collection) {
     return settings;
 }
 
+enum inv_status inv_collection_moment(struct inv_collection *collection,
+                                      struct inv_db *db, struct inv_view **view,
+                                      struct inv_err *err) {
+    inv_writer_hold(collection->app->writer);
+    enum inv_status status = inv_db_snapshot(db, err);
+    *view = inv_gallery_view(collection->gallery);
+    inv_writer_release(collection->app->writer);
+    return status;
+}
+
 const char *inv_collection_state_name(enum inv_collection_state state) {
     static const char *const names[] = {"loading", "ready", "rebuilding",
                                         "degraded", "failed"};
