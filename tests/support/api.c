@@ -315,6 +315,7 @@ int api_run_tests(const char *name, const TTest *const *tests, size_t count,
                   SFun setup, SFun teardown) {
     Suite *suite = suite_create(name);
     TCase *tcase = tcase_create("api");
+    tcase_set_timeout(tcase, 30); /* whole daemons, on a busy machine */
     tcase_add_checked_fixture(tcase, setup, teardown);
     for (size_t i = 0; i < count; i++)
         tcase_add_test(tcase, tests[i]);
