@@ -84,7 +84,7 @@ static enum inv_status store(struct inv_jobs *jobs, struct job *job,
                               .finished_ms = job->finished_ms};
     struct inv_operation op = {.apply = apply_job, .ctx = &row};
     enum inv_status status = inv_writer_run(jobs->app->writer, &op, err);
-    if (status == INV_OK)
+    if (status == INV_OK && job->id == 0) /* else it is in the list: read */
         job->id = row.id;
     return status;
 }
