@@ -125,10 +125,10 @@ static enum inv_status take_query(struct inv_searching *s, bool *weighted,
         return status;
     }
     bool multi_cosine = s->settings->multi && s->settings->metric == INV_COSINE;
-    *weighted = multi_cosine &&
-                (r->text != NULL || /* built-in models weight their tokens */
-                 (r->query.matrix.data != NULL &&
-                  is_weighted(&r->query.matrix)));
+    *weighted =
+        multi_cosine &&
+        (r->text != NULL || /* built-in models weight their tokens */
+         (r->query.matrix.data != NULL && is_weighted(&r->query.matrix)));
     return inv_take_vectors(s->app, s->settings, &r->query, r->text,
                             r->text_len, INV_TEXT_QUERY, "", s->arena,
                             &s->query, err);
