@@ -295,8 +295,58 @@ START_TEST(fields_that_change_during_a_build_are_those_of_its_postings) {
 }
 END_TEST
 
-/* A write between the freeze and the look at the view: the step in between is
- * the queue of the writer, where this operation waits behind the freeze. */
+/* A write that shares the freeze's transaction goes to the new active part,
+ * which then is not empty when the build looks at the view; what follows goes
+ * there too and must not be lost with the parts that are built. */
+static atomic_bool go;
+
+static enum inv_status wait_until_go(void *ctx, struct inv_db *db,
+                                     struct inv_err *err) {
+    (void)ctx;
+    (void)db;
+    (void)err;
+    while (!atomic_load(&go))
+        usleep(1000);
+    return INV_OK;
+}
+
+static void *hold_writer(void *arg) {
+    struct inv_operation op = {.apply = wait_until_go};
+    (void)arg;
+    return inv_writer_run(shelf.writer, &op, NULL) == INV_OK ? NULL : &go;
+}
+
+static void *build_it(void *arg) {
+    struct inv_build build = {.progress = change_meanwhile};
+    (void)arg;
+    return shelf_build(&shelf, true, &build) == INV_OK ? NULL : &go;
+}
+
+static void *put_one(void *arg) {
+    (void)arg;
+    return shelf_put(&shelf, 3000, 3001, 1) == INV_OK ? NULL : &go;
+}
+
+START_TEST(a_part_that_still_grows_is_not_built) {
+    void *(*const work[])(void *) = {hold_writer, build_it, put_one};
+    pthread_t threads[3];
+    void *failed;
+    fill(0, 60);
+    changed_meanwhile = false;
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, work[i], NULL), 0);
+        usleep(50000);
+    }
+    atomic_store(&go, true);
+    for (size_t i = 0; i < 3; i++) {
+        pthread_join(threads[i], &failed);
+        ck_assert_ptr_null(failed);
+    }
+    ck_assert(changed_meanwhile);
+    shelf_check(&shelf);
+}
+END_TEST
+
 static void *write_all_the_time(void *arg) {
     int *stop = arg;
     for (int id = 1000; !__atomic_load_n(stop, __ATOMIC_ACQUIRE);
@@ -577,6 +627,7 @@ int main(void) {
     tcase_add_test(tc, deaths_patches_and_news_during_a_build_are_carried_over);
     tcase_add_test(tc,
                    fields_that_change_during_a_build_are_those_of_its_postings);
+    tcase_add_test(tc, a_part_that_still_grows_is_not_built);
     tcase_add_test(tc, writes_around_the_freeze_are_not_lost);
     tcase_add_test(tc, a_cancelled_build_leaves_nothing_behind);
     tcase_add_loop_test(tc, another_encoding_takes_what_comes_next, 0, 2);

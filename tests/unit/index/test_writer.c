@@ -178,14 +178,19 @@ END_TEST
 
 /* ---- alone ---- */
 
-static atomic_int inside, others;
+static atomic_int inside, others, joined;
+static atomic_bool alone_inside;
 
 static enum inv_status count_inside(void *ctx, struct inv_db *db,
                                     struct inv_err *err) {
     (void)db;
     (void)err;
-    if (ctx != NULL) /* the first of its transaction: a view of its own */
+    if (ctx != NULL) { /* it alone */
         atomic_store(&others, atomic_load(&inside));
+        atomic_store(&alone_inside, true);
+    } else if (atomic_load(&alone_inside)) {
+        atomic_fetch_add(&joined, 1);
+    }
     atomic_fetch_add(&inside, 1);
     return INV_OK;
 }
@@ -193,6 +198,7 @@ static enum inv_status count_inside(void *ctx, struct inv_db *db,
 static void all_out(void *ctx) {
     (void)ctx;
     atomic_store(&inside, 0);
+    atomic_store(&alone_inside, false);
 }
 
 static void *run_alone(void *arg) {
@@ -224,6 +230,7 @@ START_TEST(an_operation_that_wants_to_be_alone_is) {
     for (size_t i = 0; i < 9; i++)
         pthread_join(threads[i], NULL);
     ck_assert_int_eq(others, 0);
+    ck_assert_int_eq(joined, 0);
 }
 END_TEST
 
