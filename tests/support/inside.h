@@ -18,7 +18,8 @@ struct inside {
 
 /* A fresh directory; nothing is sealed by itself. */
 void inside_init(struct inside *in);
-enum inv_status inside_try_open(struct inside *in, struct inv_err *err);
+enum inv_status inside_try_open(struct inside *in,
+                                struct inv_err *err) INV_MUST_USE;
 void inside_open(struct inside *in); /* and waits until all is loaded */
 void inside_close(struct inside *in);
 void inside_reopen(struct inside *in);

@@ -30,7 +30,8 @@ struct shelf {
 /* Makes the directory; fails the test when it cannot. */
 void shelf_new(struct shelf *shelf, size_t roll_bytes, size_t fresh_limit);
 void shelf_open(struct shelf *shelf);
-enum inv_status shelf_try_open(struct shelf *shelf, struct inv_err *err);
+enum inv_status shelf_try_open(struct shelf *shelf,
+                               struct inv_err *err) INV_MUST_USE;
 void shelf_close(struct shelf *shelf); /* files stay */
 void shelf_reopen(struct shelf *shelf);
 void shelf_free(struct shelf *shelf); /* closes, removes the directory */
@@ -42,16 +43,21 @@ struct inv_encoding *shelf_encoding(uint32_t state);
 void shelf_vector(int number, float out[SHELF_DIM]);
 
 /* Changes, through the writer, and in `want` when they succeed. */
-enum inv_status shelf_put(struct shelf *shelf, int id, int vector, int payload);
+enum inv_status shelf_put(struct shelf *shelf, int id, int vector,
+                          int payload) INV_MUST_USE;
 enum inv_status shelf_put_mode(struct shelf *shelf, enum inv_put_mode mode,
                                const int *ids, size_t count, int vector,
-                               struct inv_err *err);
-enum inv_status shelf_remove(struct shelf *shelf, int id, bool *found);
-enum inv_status shelf_patch(struct shelf *shelf, int id, int payload);
-enum inv_status shelf_fields(struct shelf *shelf, struct inv_schema *schema);
+                               struct inv_err *err) INV_MUST_USE;
+enum inv_status shelf_remove(struct shelf *shelf, int id,
+                             bool *found) INV_MUST_USE;
+enum inv_status shelf_patch(struct shelf *shelf, int id,
+                            int payload) INV_MUST_USE;
+enum inv_status shelf_fields(struct shelf *shelf,
+                             struct inv_schema *schema) INV_MUST_USE;
 enum inv_status shelf_build(struct shelf *shelf, bool everything,
-                            struct inv_build *build);
-enum inv_status shelf_compact(struct shelf *shelf, struct inv_compaction *out);
+                            struct inv_build *build) INV_MUST_USE;
+enum inv_status shelf_compact(struct shelf *shelf,
+                              struct inv_compaction *out) INV_MUST_USE;
 
 /* Everything that must be in the view is: in an entry, in the log, in the
  * catalog, found by its own vector and by its payload; and nothing else is. */

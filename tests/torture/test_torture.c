@@ -50,25 +50,25 @@ static void prepare(void) {
 
 static void changes(void) {
     int many[] = {3, 50, 51, 52, 53};
-    (void)shelf_put(&shelf, 60, 61, 1);
-    (void)shelf_put(&shelf, 5, 500, 2);
-    (void)shelf_remove(&shelf, 7, NULL);
-    (void)shelf_patch(&shelf, 9, 4321);
-    (void)shelf_patch(&shelf, 2, 1234);
-    (void)shelf_put_mode(&shelf, INV_PUT_UPSERT, many, 5, 700, NULL);
+    (void)!shelf_put(&shelf, 60, 61, 1);
+    (void)!shelf_put(&shelf, 5, 500, 2);
+    (void)!shelf_remove(&shelf, 7, NULL);
+    (void)!shelf_patch(&shelf, 9, 4321);
+    (void)!shelf_patch(&shelf, 2, 1234);
+    (void)!shelf_put_mode(&shelf, INV_PUT_UPSERT, many, 5, 700, NULL);
     for (int id = 70; id < 90; id++) /* another fresh part, another log */
-        (void)shelf_put(&shelf, id, id + 1, -1);
+        (void)!shelf_put(&shelf, id, id + 1, -1);
 }
 
 static void builds(void) {
-    (void)shelf_build(&shelf, false, NULL);
-    (void)shelf_build(&shelf, true, NULL);
-    (void)shelf_put(&shelf, 60, 61, 1);
+    (void)!shelf_build(&shelf, false, NULL);
+    (void)!shelf_build(&shelf, true, NULL);
+    (void)!shelf_put(&shelf, 60, 61, 1);
 }
 
 static void compactions(void) {
-    (void)shelf_compact(&shelf, NULL);
-    (void)shelf_put(&shelf, 60, 61, 1);
+    (void)!shelf_compact(&shelf, NULL);
+    (void)!shelf_put(&shelf, 60, 61, 1);
 }
 
 static void torture(const struct fault *fault, void (*work)(void)) {
