@@ -73,6 +73,8 @@ class Daemon:
         self.process = None
 
     def __enter__(self):
+        signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
+        signal.signal(signal.SIGINT, lambda *unused: sys.exit(130))
         self.start()
         return self
 

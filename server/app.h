@@ -45,7 +45,8 @@ struct inv_collection {
                                         are worked out when asked */
     char failure[320];
     bool deleted;
-    bool building; /* a job or the maintenance is at work */
+    bool building;           /* a job or the maintenance is at work */
+    int64_t dead_counted_ns; /* the builder thread's; see work.c */
 };
 
 struct inv_app_config {

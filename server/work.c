@@ -4,6 +4,7 @@
  */
 #include "server/work.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 
 #define COMPACT_SHARE 0.5 /* of dead bytes, before it is done unasked */
 #define COMPACT_BYTES ((uint64_t)64 << 20)
+#define COUNT_NS INT64_C(5000000000) /* between two counts of dead bytes */
 
 static bool must_learn(struct inv_collection *c,
                        const struct inv_settings *settings) {
@@ -233,6 +235,17 @@ enum inv_status inv_work_compact(const struct inv_work *work,
     return status;
 }
 
+/* Counting dead bytes walks every entry: only after a change, and not after
+ * each of many. */
+static bool worth_compacting(struct inv_collection *c) {
+    int64_t changed = inv_gallery_changed_ns(c->gallery);
+    int64_t now = (int64_t)inv_now_ns();
+    if (changed < c->dead_counted_ns || now < c->dead_counted_ns + COUNT_NS)
+        return false;
+    c->dead_counted_ns = now;
+    return inv_gallery_dead_bytes(c->gallery, COMPACT_SHARE) > COMPACT_BYTES;
+}
+
 enum inv_status inv_work_maintain(const struct inv_work *work, bool *did,
                                   struct inv_err *err) {
     struct inv_collection *c = work->collection;
@@ -243,7 +256,7 @@ enum inv_status inv_work_maintain(const struct inv_work *work, bool *did,
         *did = true;
         return seal(work, err);
     }
-    if (inv_gallery_dead_bytes(c->gallery, COMPACT_SHARE) > COMPACT_BYTES) {
+    if (worth_compacting(c)) {
         struct inv_buf result = INV_BUF_INIT;
         *did = true;
         enum inv_status status = inv_work_compact(work, &result, err);
