@@ -92,8 +92,8 @@ unsigned inv_ann_plan_caps(const struct inv_ann_config *config) {
     case INV_ANN_IVF_SQ8:
         return INV_ANN_SELECTOR | INV_ANN_NPROBE | INV_ANN_COMPRESSED;
     case INV_ANN_IVF_PQ:
-        if (config->pq_bits == 4) /* fast scan takes no parameters */
-            return INV_ANN_COMPRESSED;
+        if (config->pq_bits == 4) /* fast scan takes no selector */
+            return INV_ANN_NPROBE | INV_ANN_COMPRESSED;
         if (config->pq_bits == 8)
             return INV_ANN_SELECTOR | INV_ANN_NPROBE | INV_ANN_COMPRESSED;
         return INV_ANN_SELECTOR | INV_ANN_NPROBE;

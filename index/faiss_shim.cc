@@ -95,6 +95,28 @@ void tune_ivf(faiss::IndexIVF *index, const inv_shim_tuning *tuning) {
         tune_clustering(fs->pq.cp, tuning->seed);
 }
 
+/* Fast scan takes no parameters in 1.7.3, but what it reads is a field: this
+ * one search gets a copy of the index object (its codebook, some 50 KB) that
+ * borrows lists and quantizer. */
+void search_copy(const faiss::IndexIVFPQFastScan &index, const float *query,
+                 const inv_shim_request *request, float *scores,
+                 int64_t *labels) {
+    faiss::IndexIVFPQFastScan copy(index);
+    copy.own_fields = false;
+    copy.own_invlists = false;
+    copy.nprobe = request->nprobe;
+    copy.search(1, query, static_cast<int64_t>(request->k), scores, labels);
+}
+
+/* Rows that are scored one by one lie apart: they are fetched this many ahead,
+ * as their first line alone would not do. */
+constexpr size_t AHEAD = 3;
+
+void prefetch(const uint8_t *from, size_t bytes) {
+    for (size_t i = 0; i < bytes && i < 2048; i += 64)
+        __builtin_prefetch(from + i);
+}
+
 } // namespace
 
 extern "C" enum inv_shim_code
@@ -115,6 +137,14 @@ inv_shim_search(const void *index, const float *query,
                 const struct inv_shim_request *request, float *scores,
                 int64_t *labels, struct inv_shim_text *text) {
     return guarded(text, [&] {
+        const auto *base = static_cast<const faiss::Index *>(index);
+        const auto *scan =
+            dynamic_cast<const faiss::IndexIVFPQFastScan *>(base);
+        if (scan != nullptr && request->nprobe != 0 &&
+            request->nprobe != scan->nprobe) {
+            search_copy(*scan, query, request, scores, labels);
+            return;
+        }
         faiss::IDSelectorBitmap selector(request->allowed_bytes,
                                          request->allowed);
         faiss::IDSelector *sel =
@@ -126,13 +156,13 @@ inv_shim_search(const void *index, const float *query,
             hnsw.efSearch = static_cast<int>(request->ef);
             hnsw.sel = sel;
             params = &hnsw;
-        } else if (request->nprobe != 0) {
+        } else if (request->nprobe != 0 && scan == nullptr) {
             ivf.nprobe = request->nprobe;
             ivf.sel = sel;
             params = &ivf;
         }
-        static_cast<const faiss::Index *>(index)->search(
-            1, query, static_cast<int64_t>(request->k), scores, labels, params);
+        base->search(1, query, static_cast<int64_t>(request->k), scores, labels,
+                     params);
     });
 }
 
@@ -145,8 +175,15 @@ inv_shim_distances(const void *index, const float *query, const uint32_t *rows,
         std::unique_ptr<faiss::DistanceComputer> distance(
             hnsw.storage->get_distance_computer());
         distance->set_query(query);
-        for (size_t i = 0; i < count; i++)
+        const auto *codes =
+            dynamic_cast<const faiss::IndexFlatCodes *>(hnsw.storage);
+        for (size_t i = 0; i < count; i++) {
+            if (codes != nullptr && i + AHEAD < count)
+                prefetch(codes->codes.data() +
+                             rows[i + AHEAD] * codes->code_size,
+                         codes->code_size);
             out[i] = (*distance)(rows[i]);
+        }
     });
 }
 

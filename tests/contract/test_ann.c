@@ -218,7 +218,10 @@ START_TEST(more_effort_finds_more) {
     struct inv_ann_params little = {.ef = 10, .nprobe = 1};
     struct inv_ann_params much = {.ef = ROWS, .nprobe = ROWS};
     size_t worst = found_with(_i, &little), best = found_with(_i, &much);
-    ck_assert_uint_ge(best, worst);
+    /* Compressed scores may prefer a wrong row of a list that was not read
+     * before: 129 instead of 132 of 200 with 4-bit codes. */
+    size_t slack = caps & INV_ANN_COMPRESSED ? QUERIES / 2 : 0;
+    ck_assert_uint_ge(best + slack, worst);
     if (caps & INV_ANN_NPROBE && !(caps & INV_ANN_COMPRESSED)) {
         ck_assert_uint_eq(best, 10 * QUERIES);
         ck_assert_uint_lt(worst, best);
