@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Entry i of the new segment comes from entry `local` of input `input`. */
@@ -516,6 +517,21 @@ static enum inv_status run_swap(struct job *job, struct inv_writer *writer,
     return status;
 }
 
+/* Searches under way still hold what was replaced, and the last to let go gives
+ * its memory back: freeing an HNSW index of 366 MB is not to be in a search's
+ * time. So this thread, whose own hold comes last, waits a second for them. */
+static void outlast_searches(const struct job *job) {
+    const struct timespec pause = {.tv_nsec = 2000000};
+    for (size_t i = 0, round = 0; i < job->input_count && round < 500;) {
+        if (atomic_load(&job->inputs[i]->segment->ref.count) == 1) {
+            i++;
+        } else {
+            nanosleep(&pause, NULL);
+            round++;
+        }
+    }
+}
+
 static void release_job(struct job *job) {
     inv_ref_put(job->part.postings);
     inv_ref_put(job->part.overlay);
@@ -554,6 +570,7 @@ enum inv_status inv_gallery_build(struct inv_gallery *gallery,
     if (status == INV_OK && (job.input_count > 0 || lost))
         status = run_swap(&job, writer, err);
     if (status == INV_OK) {
+        outlast_searches(&job);
         build->entries = job.count;
         build->parts = job.input_count;
         if (job.input_count > 0)
