@@ -2,7 +2,7 @@
 """Filtered search over HTTP on the 200,000 vectors of single200k.py, with
 fields of three distributions, against an exact search in NumPy.
 
-  bench/filters.py [COUNT]
+  bench/filters.py [COUNT] [KIND...]     kinds: flat, ivf_pq, hnsw
 
 uniform  integer, each of 0..999,999 as likely: a range
 word     keyword, the word of rank r with a share as 1 / r (Zipf, 10,000 words):
@@ -157,8 +157,11 @@ def first_time(client, path, bodies):
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200000
-    report = Report("filters", f"Filtered search over HTTP, {count:,} vectors "
+    count = next((int(a) for a in sys.argv[1:] if a.isdigit()), 200000)
+    kinds = [a for a in sys.argv[1:] if not a.isdigit()]
+    name = "-".join(["filters"] + kinds)
+    kinds = kinds or ["flat", "ivf_pq", "hnsw"]
+    report = Report(name, f"Filtered search over HTTP, {count:,} vectors "
                     f"of 384, {QUERIES} queries, one connection")
     rows, first, queries = mixture(count)
     queries = queries[np.linspace(0, len(queries) - 1, QUERIES).astype(int)]
@@ -178,12 +181,10 @@ def main():
         sent, seconds = client.put_frames(NAME, mixture_frames(rows, payloads))
         note(f"loaded {sent:,} with payloads, {sent / seconds:,.0f} a second")
         del rows
-        for label, index in (("flat", {"type": "flat"}),
-                             ("ivf_pq 4-bit", {"type": "ivf_pq"}),
-                             ("hnsw", {"type": "hnsw"})):
-            took = client.rebuild(NAME, index=index)
-            note(f"{label}: rebuilt in {took:.0f} s")
-            measure(report, client, label, scores, bodies, cases)
+        for kind in kinds:
+            took = client.rebuild(NAME, index={"type": kind})
+            note(f"{kind}: rebuilt in {took:.0f} s")
+            measure(report, client, kind, scores, bodies, cases)
         resident, anonymous = daemon.rss_mb()
         note(f"resident {resident:.0f} MB, of it {anonymous:.0f} MB not from "
              "files")
