@@ -197,9 +197,10 @@ static enum inv_status fill(struct bulk *bulk, struct inv_err *err) {
 
 static bool is_blank(const char *text, size_t len) {
     size_t i = 0;
-    while (i < len && (text[i] == ' ' || text[i] == '\t' || text[i] == '\r'))
+    while (text != NULL && i < len &&
+           (text[i] == ' ' || text[i] == '\t' || text[i] == '\r'))
         i++;
-    return i == len;
+    return text == NULL || i == len;
 }
 
 static enum inv_status read_lines(struct bulk *bulk, struct inv_err *err) {

@@ -93,6 +93,9 @@ void inv_exchange_close(struct inv_exchange *exchange) {
     if (exchange->begun)
         inv_exchange_report(exchange, inv_status_http(INV_CANCELLED), 0);
     inv_exchange_leave(exchange);
+    pthread_mutex_lock(&exchange->http->lock);
+    exchange->closed = true;
+    pthread_mutex_unlock(&exchange->http->lock);
     inv_ref_put(exchange);
 }
 

@@ -73,6 +73,7 @@ struct inv_exchange {
     bool entered;  /* in http->open */
     bool complete; /* the body has ended */
     bool leaving;  /* the linger thread has it: nothing more to do */
+    bool closed;   /* libmicrohttpd is done with it; under http->lock */
     struct inv_buf body;
     size_t dropped;
     struct inv_err refusal; /* status INV_OK: none */

@@ -47,6 +47,19 @@ static enum inv_http_phase phase_of(const struct inv_exchange *exchange) {
 
 /* ---- answering ---- */
 
+/* The linger thread is done. What was already in the read buffer may have made
+ * libmicrohttpd close the connection meanwhile, in the pass that suspended it:
+ * then there is nothing to resume. */
+static void end_of_linger(void *arg) {
+    struct inv_exchange *exchange = arg;
+    struct inv_http *http = exchange->http;
+    pthread_mutex_lock(&http->lock);
+    if (!exchange->closed)
+        inv_http_resume(exchange);
+    pthread_mutex_unlock(&http->lock);
+    inv_ref_put(exchange);
+}
+
 /* Answers while the client is still sending, and parts from it. */
 static enum MHD_Result depart(struct inv_exchange *exchange) {
     struct MHD_Connection *connection = exchange->connection;
@@ -61,8 +74,10 @@ static enum MHD_Result depart(struct inv_exchange *exchange) {
                         exchange->response.body.len);
     inv_exchange_leave(exchange);
     MHD_suspend_connection(connection);
-    if (!inv_linger_add(exchange->http->linger, exchange->fd, &out, resume,
-                        exchange)) {
+    inv_ref_get(exchange);
+    if (!inv_linger_add(exchange->http->linger, exchange->fd, &out,
+                        end_of_linger, exchange)) {
+        inv_ref_put(exchange);
         /* Too many are lingering: say it and hang up. */
         if (send(exchange->fd, out.data, out.len, MSG_DONTWAIT | MSG_NOSIGNAL) <
             0)

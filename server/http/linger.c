@@ -8,6 +8,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -74,6 +75,7 @@ static void let_go(struct guest *guest) {
     if (guest->sent < guest->answer.len)
         send_some(guest); /* at a stop it may not have had its turn yet */
     shutdown(guest->fd, SHUT_RDWR);
+    close(guest->fd);
     inv_buf_release(&guest->answer);
     guest->gone(guest->arg);
 }
@@ -177,8 +179,13 @@ static void wake_up(struct inv_linger *linger) {
 
 bool inv_linger_add(struct inv_linger *linger, int fd, struct inv_buf *answer,
                     void (*gone)(void *arg), void *arg) {
+    /* A descriptor of its own: the number stays that of this socket, whoever
+     * closes the other one. */
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0)
+        return false;
     struct guest guest = {
-        .fd = fd,
+        .fd = own,
         .answer = *answer,
         .deadline_ns = inv_now_ns() + (uint64_t)INV_LINGER_MS * 1000000,
         .gone = gone,
@@ -192,6 +199,8 @@ bool inv_linger_add(struct inv_linger *linger, int fd, struct inv_buf *answer,
     if (taken) {
         *answer = (struct inv_buf)INV_BUF_INIT;
         wake_up(linger);
+    } else {
+        close(own);
     }
     return taken;
 }

@@ -25,8 +25,8 @@ enum inv_status inv_linger_new(void (*tick)(void *ctx), void *ctx,
                                struct inv_linger **out,
                                struct inv_err *err) INV_MUST_USE;
 
-/* Takes the answer's memory and the use (not the ownership) of a non-blocking
- * socket until gone(arg) is called, once, on the linger thread. By then the
+/* Takes the answer's memory and a duplicate of a non-blocking socket's
+ * descriptor until gone(arg) is called, once, on the linger thread. By then the
  * socket is shut down in both directions. false: no place, or stopping; then
  * nothing was taken. Any thread. */
 bool inv_linger_add(struct inv_linger *linger, int fd, struct inv_buf *answer,
