@@ -126,6 +126,20 @@ static void cross(const struct inv_pairs *p, const struct inv_moments *m,
         }
 }
 
+static enum inv_status reserve(struct inv_moments *m, struct inv_err *err) {
+    m->mean_x = zeros(m->x_dim);
+    m->mean_y = zeros(m->y_dim);
+    m->cxx = zeros(m->x_dim * m->x_dim);
+    m->cyx = zeros(m->y_dim * m->x_dim);
+    m->cyy = zeros(m->y_dim * m->y_dim);
+    if (m->mean_x != NULL && m->mean_y != NULL && m->cxx != NULL &&
+        m->cyx != NULL && m->cyy != NULL)
+        return INV_OK;
+    return inv_fail(err, INV_MEMORY,
+                    "out of memory for moments of %zu and %zu dimensions",
+                    m->x_dim, m->y_dim);
+}
+
 enum inv_status inv_pairs_moments(const struct inv_pairs *pairs, bool centred,
                                   bool swapped, struct inv_moments *moments,
                                   struct inv_err *err) {
@@ -139,25 +153,19 @@ enum inv_status inv_pairs_moments(const struct inv_pairs *pairs, bool centred,
         return inv_fail(err, INV_INVALID,
                         "a fit needs at least 2 pairs, there are %zu",
                         (size_t)pairs->count);
-    m.mean_x = zeros(m.x_dim);
-    m.mean_y = zeros(m.y_dim);
-    m.cxx = zeros(m.x_dim * m.x_dim);
-    m.cyx = zeros(m.y_dim * m.x_dim);
-    m.cyy = zeros(m.y_dim * m.y_dim);
-    if (m.mean_x == NULL || m.mean_y == NULL || m.cxx == NULL ||
-        m.cyx == NULL || m.cyy == NULL) {
+    enum inv_status status = reserve(&m, err);
+    if (status != INV_OK) {
         inv_moments_release(&m);
-        return inv_fail(err, INV_MEMORY,
-                        "out of memory for moments of %zu and %zu dimensions",
-                        m.x_dim, m.y_dim);
+        return status;
     }
     double n = (double)pairs->count;
+    double share = centred ? 1 / n : 0;
     const double *sum_x = swapped ? pairs->sum_y : pairs->sum_x;
     const double *sum_y = swapped ? pairs->sum_x : pairs->sum_y;
-    for (size_t i = 0; i < m.x_dim && centred; i++)
-        m.mean_x[i] = sum_x[i] / n;
-    for (size_t i = 0; i < m.y_dim && centred; i++)
-        m.mean_y[i] = sum_y[i] / n;
+    for (size_t i = 0; i < m.x_dim; i++)
+        m.mean_x[i] = sum_x[i] * share;
+    for (size_t i = 0; i < m.y_dim; i++)
+        m.mean_y[i] = sum_y[i] * share;
     symmetric(swapped ? pairs->yy : pairs->xx, m.mean_x, m.x_dim, n, m.cxx);
     symmetric(swapped ? pairs->xx : pairs->yy, m.mean_y, m.y_dim, n, m.cyy);
     cross(pairs, &m, swapped);
