@@ -148,6 +148,9 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
          &o.files.pairs},
         {"pair-rows", INV_OPTION_TEXT, "FILE",
          "fit on these rows, a number a line", &o.files.pair_rows},
+        {"old-dims", INV_OPTION_UINT, "N",
+         "the gallery is a Matryoshka one, cut to N dimensions",
+         &o.files.old_dims},
         {"methods", INV_OPTION_TEXT, "LIST",
          "procrustes ridge[:RHO] path:KAPPA contrastive[:TEMPERATURE] "
          "paper[:KAPPA]",

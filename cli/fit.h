@@ -24,6 +24,7 @@ struct inv_fit_files {
     const char *titles;                    /* new vectors; row i = document i */
     const char *extra_new, *extra_old;     /* vector pairs of anything else */
     const char *pair_rows; /* rows of the documents that are pairs */
+    uint32_t old_dims;     /* the gallery is cut to these; 0: as it is */
     uint32_t pairs;        /* else so many at random; 0: all */
     uint64_t seed;
 };

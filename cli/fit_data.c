@@ -466,6 +466,25 @@ static enum inv_status make_proxy(const struct inv_fit_files *f,
                           d->judged_document, NULL, err);
 }
 
+/* A Matryoshka gallery that is cut takes an adapter fitted on what is left. */
+static enum inv_status cut_old(size_t dims, struct inv_fit_data *d,
+                               struct inv_err *err) {
+    struct inv_matrix *const sides[] = {&d->old_documents, &d->old_queries,
+                                        &d->extra_old};
+    if (dims > d->old_documents.dim)
+        return inv_fail(err, INV_DIMENSION,
+                        "--old-dims %zu, the old vectors have %zu", dims,
+                        d->old_documents.dim);
+    for (size_t i = 0; i < sizeof sides / sizeof *sides && dims > 0; i++) {
+        struct inv_matrix *side = sides[i];
+        if (side->rows > 0)
+            inv_rows_prefix(side->data, side->rows, side->dim, dims,
+                            side->data);
+        side->dim = dims;
+    }
+    return INV_OK;
+}
+
 enum inv_status inv_fit_data_open(const struct inv_fit_files *files,
                                   struct inv_fit_data *data,
                                   struct inv_err *err) {
@@ -478,6 +497,8 @@ enum inv_status inv_fit_data_open(const struct inv_fit_files *files,
     if (status == INV_OK)
         status = files->new_queries != NULL ? read_judged(files, data, err)
                                             : make_proxy(files, data, err);
+    if (status == INV_OK)
+        status = cut_old(files->old_dims, data, err);
     if (status != INV_OK)
         inv_fit_data_close(data);
     return status;

@@ -257,8 +257,9 @@ static enum inv_status hold_out(struct judge *j, struct inv_fit_result *result,
 
 /* ---- one method ---- */
 
-/* Share of the queries the old system answered in its first ten and the bridge
- * does not. */
+/* The two versions against each other: average compatibility and metric, what
+ * of the new model's gain arrives, what the old one found and the bridge loses.
+ */
 static void compare(struct judge *j, struct inv_fit_result *result) {
     const struct inv_fit_report *report = j->report;
     double cross = result->held_out.mean;

@@ -291,7 +291,7 @@ done:
 void inv_rows_prefix(const float *in, size_t count, size_t dim, size_t prefix,
                      float *out) {
     for (size_t i = 0; i < count; i++) {
-        memcpy(out + i * prefix, in + i * dim, prefix * sizeof *out);
+        memmove(out + i * prefix, in + i * dim, prefix * sizeof *out);
         inv_normalize_f32(out + i * prefix, prefix);
     }
 }

@@ -95,7 +95,7 @@ enum inv_status inv_adapter_compose(const struct inv_adapter *first,
 
 /* The first `prefix` numbers of rows, renormalised: what a Matryoshka gallery
  * that is cut to `prefix` dimensions is fitted on and searched with.
- * 1 <= prefix <= dim. */
+ * 1 <= prefix <= dim; out may be in. */
 void inv_rows_prefix(const float *in, size_t count, size_t dim, size_t prefix,
                      float *out);
 

@@ -159,11 +159,15 @@ START_TEST(slerp_ends_at_its_ends_and_stays_on_the_sphere) {
 END_TEST
 
 START_TEST(a_prefix_is_cut_and_renormalised) {
-    const float x[4] = {.48f, .64f, .6f, 0};
-    float out[2];
-    inv_rows_prefix(x, 1, 4, 2, out);
-    ck_assert_double_eq_tol((double)out[0], .6, 1e-6);
-    ck_assert_double_eq_tol((double)out[1], .8, 1e-6);
+    float x[6] = {.48f, .64f, .6f, .28f, .96f, 0};
+    float out[4];
+    inv_rows_prefix(x, 2, 3, 2, out);
+    inv_rows_prefix(x, 2, 3, 2, x); /* in place */
+    static const double wanted[4] = {.6, .8, .28, .96};
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_double_eq_tol((double)out[i], wanted[i], 1e-6);
+        ck_assert_double_eq_tol((double)x[i], wanted[i], 1e-6);
+    }
 }
 END_TEST
 
