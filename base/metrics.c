@@ -42,7 +42,7 @@ static bool same_values(const struct inv_meter *child, const char *value1,
 }
 
 static struct inv_meter *new_child(const struct inv_meter *metric,
-                                    const char *value1, const char *value2) {
+                                   const char *value1, const char *value2) {
     struct inv_meter *child = calloc(1, sizeof *child);
     if (child == NULL)
         return NULL;
@@ -56,8 +56,8 @@ static struct inv_meter *new_child(const struct inv_meter *metric,
     return child;
 }
 
-struct inv_meter *inv_metric_with(struct inv_meter *metric,
-                                   const char *value1, const char *value2) {
+struct inv_meter *inv_metric_with(struct inv_meter *metric, const char *value1,
+                                  const char *value2) {
     value1 = value1 == NULL ? "" : value1;
     value2 = value2 == NULL ? "" : value2;
     struct inv_meter *fresh = NULL;

@@ -78,8 +78,8 @@ void inv_metric_register(struct inv_meter *metric);
  * label); made when new, lives as long as the process, may be kept by the
  * caller. Never NULL: beyond INV_METRIC_CHILDREN combinations, or out of
  * memory, it is the metric itself, shown with the value "other". */
-struct inv_meter *inv_metric_with(struct inv_meter *metric,
-                                   const char *value1, const char *value2);
+struct inv_meter *inv_metric_with(struct inv_meter *metric, const char *value1,
+                                  const char *value2);
 
 void inv_counter_add(struct inv_meter *metric, uint64_t n);
 void inv_gauge_set(struct inv_meter *metric, double value);

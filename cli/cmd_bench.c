@@ -127,15 +127,14 @@ static void *lane_main(void *ctx) {
 static void watch(struct bench *bench, double seconds) {
     struct inv_progress progress;
     uint64_t start = inv_now_ns();
+    uint64_t first = 0;
     bool timed = bench->requests == 0;
     inv_progress_start(&progress, "bench", "requests",
                        timed ? (uint64_t)(seconds * 1e3) : bench->requests, 0,
                        false);
     while (bench->running > 0) {
-        if (inv_interrupt_wait(POLL_MS)) {
+        if (inv_interrupt_watch(POLL_MS, &first))
             bench->stop = true;
-            inv_interrupt_unblock();
-        }
         uint64_t done = bench->done;
         inv_progress_update(
             &progress, timed ? (inv_now_ns() - start) / 1000000 : done, done);

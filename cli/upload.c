@@ -169,8 +169,9 @@ static void *worker(void *ctx) {
 
 static void watch(struct upload *upload, struct inv_progress *progress) {
     bool running = true;
+    uint64_t first = 0;
     while (running) {
-        bool interrupted = inv_interrupt_wait(POLL_MS);
+        bool interrupted = inv_interrupt_watch(POLL_MS, &first);
         pthread_mutex_lock(&upload->lock);
         if (interrupted) {
             upload->stop = true;
@@ -182,8 +183,6 @@ static void watch(struct upload *upload, struct inv_progress *progress) {
         progress->first = upload->source->skipped_units;
         pthread_mutex_unlock(&upload->lock);
         inv_progress_update(progress, done, sent);
-        if (interrupted)
-            inv_interrupt_unblock(); /* a second one ends it at once */
     }
     inv_progress_end(progress);
 }

@@ -124,11 +124,11 @@ The daemon is up. In another terminal, from $PWD:
   export INVAR_URL=$INVAR_URL
   $invar collections
   $invar search papers do vitamins help against colds
-  $invar search abstracts "gene therapy" --explain
+  $invar search abstracts "does vitamin D protect against fractures" --explain
   $invar rebuild papers --index hnsw
   curl -s $INVAR_URL/v1/collections/papers/search \\
     -H 'Content-Type: application/json' \\
-    -d '{"text":"gene therapy","limit":3,"with":{"payload":["title"]}}'
+    -d '{"text":"does vitamin D protect against fractures","limit":3,"with":{"payload":["title"]}}'
 
 Ctrl-C stops it and removes its data.
 EOF

@@ -13,7 +13,7 @@ packages=(
     # test, benchmark
     check curl jq sqlite3 python3 python3-numpy
     # lint
-    clang-format clang-tidy cppcheck pmccabe
+    clang-format clang-tidy cppcheck pmccabe shellcheck
 )
 
 say() { printf 'deps: %s\n' "$*"; }

@@ -199,9 +199,8 @@ enum inv_status inv_catalog_borrow(struct inv_catalog *catalog,
     return db_open(catalog->path, SQLITE_OPEN_READONLY, out, err);
 }
 
-/* A statement that was not run to its end pins the snapshot it reads from: the
- * log of SQLite could never begin anew, and a new snapshot would be the old
- * one. */
+/* A statement that was not run to its end keeps the snapshot it reads from: a
+ * checkpoint stops there, and a new snapshot would be the old one. */
 static void finish_reading(struct inv_db *db) {
     for (int i = 0; i < INV_SQL_COUNT; i++)
         if (db->statements[i] != NULL)
@@ -305,6 +304,9 @@ static enum inv_status run_plain(struct inv_db *db, enum inv_sql sql,
 enum inv_status inv_db_begin(struct inv_db *db, struct inv_err *err) {
     finish_reading(db);
     db->failed = false;
+    /* A rollback needs memory: one that had none is made up for here. */
+    if (!sqlite3_get_autocommit(db->sqlite))
+        sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
     return run_plain(db, INV_SQL_BEGIN, err);
 }
 

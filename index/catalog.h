@@ -57,6 +57,14 @@ bool inv_db_failed(const struct inv_db *db);
 enum inv_status inv_db_check(struct inv_db *db,
                              struct inv_err *err) INV_MUST_USE;
 
+/* Rows that contradict one another: `each` is called with what is wrong and
+ * how many rows are (at least one). */
+enum inv_status
+inv_db_check_rows(struct inv_db *db,
+                  enum inv_status (*each)(void *ctx, const char *what,
+                                          uint64_t count, struct inv_err *err),
+                  void *ctx, struct inv_err *err) INV_MUST_USE;
+
 /* ---- collections, aliases, spaces, segments, encoder states ---- */
 struct inv_collection_row {
     int64_t id;

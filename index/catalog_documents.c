@@ -5,7 +5,20 @@
 
 #include <string.h>
 
-static void read_row(sqlite3_stmt *s, struct inv_document_row *out) {
+/* A text that SQLite has no memory to hand out is not a missing one: a patch
+ * would be merged into nothing. */
+static bool no_memory(sqlite3_stmt *s, int column) {
+    return sqlite3_column_type(s, column) != SQLITE_NULL &&
+           sqlite3_column_text(s, column) == NULL;
+}
+
+static enum inv_status read_row(struct inv_db *db, sqlite3_stmt *s,
+                                struct inv_document_row *out,
+                                struct inv_err *err) {
+    if (no_memory(s, 1) || no_memory(s, 3)) {
+        db->failed = true;
+        return inv_fail(err, INV_MEMORY, "out of memory reading a document");
+    }
     *out = (struct inv_document_row){
         .doc = sqlite3_column_int64(s, 0),
         .id = inv_sql_text(s, 1),
@@ -23,6 +36,7 @@ static void read_row(sqlite3_stmt *s, struct inv_document_row *out) {
                 .rows = (uint32_t)sqlite3_column_int64(s, 9),
             },
     };
+    return INV_OK;
 }
 
 static enum inv_status read_one(struct inv_db *db, sqlite3_stmt *s,
@@ -33,9 +47,8 @@ static enum inv_status read_one(struct inv_db *db, sqlite3_stmt *s,
     if (status != INV_OK)
         return status;
     if (found)
-        read_row(s, out);
-    else
-        *out = (struct inv_document_row){.doc = 0};
+        return read_row(db, s, out, err);
+    *out = (struct inv_document_row){.doc = 0};
     return INV_OK;
 }
 
@@ -129,8 +142,9 @@ enum inv_status inv_db_documents(
     while (status == INV_OK &&
            (status = inv_sql_step(db, s, &more, err)) == INV_OK && more) {
         struct inv_document_row row;
-        read_row(s, &row);
-        status = each(ctx, &row, err);
+        status = read_row(db, s, &row, err);
+        if (status == INV_OK)
+            status = each(ctx, &row, err);
     }
     if (more)
         sqlite3_reset(s);

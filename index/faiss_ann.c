@@ -24,11 +24,12 @@
 #include <unistd.h>
 
 #define EF_DEFAULT 64
-/* Rows added between two looks at `cancel`: HNSW takes about 100 us a row. */
-#define HNSW_CHUNK 2048
+/* Rows added between two looks at `cancel`: HNSW takes .1 to 1 ms a row, more
+ * on a busy machine (2,048 rows of 384 dimensions kept a stop waiting 29 s). */
+#define HNSW_CHUNK 256
 /* ... but never in more steps: each touches a few bytes of every row there is
- * (locks, visited marks). */
-#define HNSW_CHUNKS 256
+ * (locks, visited marks), some 10 ms at a million rows. */
+#define HNSW_CHUNKS 4096
 /* One place of the candidate list costs an HNSW search as much as scoring this
  * many rows in order (5 us and 40 ns, 100,000 x 96), so below that many allowed
  * rows per place they are scored one by one, which is exact too. */

@@ -21,9 +21,12 @@
 #include <exception>
 #include <memory>
 #include <new>
-#include <omp.h>
 #include <stdexcept>
 #include <vector>
+
+/* Of libgomp; its header is not for every compiler that reads this file. */
+extern "C" int omp_get_max_threads(void);
+extern "C" void omp_set_num_threads(int threads);
 
 namespace {
 

@@ -438,7 +438,7 @@ static enum inv_status open_ann(const char *dir, struct manifest *m,
 static enum inv_status check_order(const char *dir, const void *bytes,
                                    size_t count, struct inv_err *err) {
     const uint64_t *vseqs = bytes; /* a mapping: aligned */
-    for (size_t i = 1; i < count; i++)
+    for (size_t i = 1; vseqs != NULL && i < count; i++)
         if (vseqs[i] <= vseqs[i - 1])
             return inv_fail(err, INV_CORRUPT,
                             "%s/entries: number %zu is %" PRIu64

@@ -96,7 +96,9 @@ static void *reserve(size_t bytes) {
 static void entries_release(void *self) {
     struct inv_entries *entries = self;
     if (entries->rows != NULL) {
-        for (size_t i = 0; i < entries->cap && entries->items[i].vseq != 0; i++)
+        for (size_t i = 0; entries->items != NULL && i < entries->cap &&
+                           entries->items[i].vseq != 0;
+             i++)
             free(entries->rows[i]);
         munmap(entries->rows, entries->cap * sizeof(struct inv_row *));
     }

@@ -118,7 +118,8 @@ static struct inv_vlog_file *file_new(const char *dir, uint32_t number,
     return file;
 }
 
-/* An existing file. `end`: cut behind it (UINT64_MAX: leave the file). */
+/* An existing file. `end`: cut behind it (UINT64_MAX: leave the file). `room`:
+ * to be mapped for growing into, 0 when it is only read. */
 static enum inv_status file_open(const char *dir, uint32_t number, uint64_t end,
                                  size_t room, struct inv_vlog_file **out,
                                  struct inv_err *err) {
@@ -127,7 +128,7 @@ static enum inv_status file_open(const char *dir, uint32_t number, uint64_t end,
         return INV_MEMORY;
     struct stat st;
     enum inv_status status = INV_OK;
-    file->fd = open(file->path, O_RDWR | O_CLOEXEC);
+    file->fd = open(file->path, (room > 0 ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (file->fd < 0 || fstat(file->fd, &st) != 0) {
         status = inv_fail_errno(err, errno, "cannot open %s", file->path);
         goto done;
@@ -326,6 +327,42 @@ static enum inv_status open_files(struct inv_vlog *vlog,
     }
     free(numbers);
     return status;
+}
+
+enum inv_status inv_vlog_look(const char *dir,
+                              void (*bad)(void *ctx, const char *why),
+                              void *ctx, struct inv_vlog_set **out,
+                              struct inv_err *err) {
+    uint32_t *numbers = NULL;
+    size_t count = 0;
+    enum inv_status status = list_files(dir, &numbers, &count, err);
+    if (status != INV_OK)
+        return status;
+    struct inv_vlog_set *set = set_new(count);
+    if (set == NULL)
+        status = inv_fail(err, INV_MEMORY, "out of memory opening %s", dir);
+    else
+        set->count = 0;
+    for (size_t i = 0; status == INV_OK && i < count; i++) {
+        struct inv_err why = {0};
+        status = file_open(dir, numbers[i], UINT64_MAX, 0,
+                           &set->files[set->count], &why);
+        if (status == INV_OK) {
+            set->count++;
+        } else if (status == INV_CORRUPT) {
+            bad(ctx, why.text);
+            status = INV_OK;
+        } else if (err != NULL) {
+            *err = why;
+        }
+    }
+    free(numbers);
+    if (status != INV_OK) {
+        inv_ref_put(set);
+        return status;
+    }
+    *out = set;
+    return INV_OK;
 }
 
 enum inv_status inv_vlog_open(const char *dir, const struct inv_vlog_end *ends,

@@ -61,6 +61,13 @@ enum inv_status inv_vlog_open(const char *dir, const struct inv_vlog_end *ends,
                               struct inv_err *err) INV_MUST_USE;
 void inv_vlog_close(struct inv_vlog *vlog);
 
+/* The files of a directory to look at only: nothing is cut, removed or made.
+ * `bad` is told of each file that is not a vector log; it is left out. */
+enum inv_status inv_vlog_look(const char *dir,
+                              void (*bad)(void *ctx, const char *why),
+                              void *ctx, struct inv_vlog_set **out,
+                              struct inv_err *err) INV_MUST_USE;
+
 /* Appends one record, unsynced. data: inv_codes_bytes of codes, its scales
  * taken from codes->scales. On failure the file may have a dead range. */
 enum inv_status inv_vlog_append(struct inv_vlog *vlog, uint64_t vseq,

@@ -8,6 +8,7 @@
 
 #include "server/app.h"
 #include "server/http/router.h"
+#include "server/requests.h"
 
 #define INV_HANDLER(name)                                                      \
     enum inv_status name(struct inv_app *app, struct inv_request *request,     \
@@ -59,8 +60,29 @@ enum inv_status inv_api_json(struct inv_app *app,
 enum inv_status inv_api_media(const struct inv_request *request,
                               const char *wanted,
                               struct inv_err *err) INV_MUST_USE;
+/* A document's row as {"id":..,"seq":..,...}. With vectors: row and view are of
+ * the same moment (inv_collection_moment), so that the view has the file that
+ * the row names, however new or about to be dropped it is. */
+enum inv_status inv_document_write(const struct inv_settings *settings,
+                                   const struct inv_view *view,
+                                   const struct inv_document_row *row,
+                                   const struct inv_payload_wish *wish,
+                                   bool vectors, struct inv_buf *out,
+                                   struct inv_err *err) INV_MUST_USE;
 void inv_api_model_name(const struct inv_settings *settings, char *out,
                         size_t size);
+
+/* A search whose body is the query alone: .npy, or little-endian f32. What
+ * else there is to say stands in the query string. */
+bool inv_is_binary_search(const struct inv_request *request);
+/* doc: keeps what the filter points into; the caller closes it. */
+enum inv_status inv_binary_search(struct inv_collection *collection,
+                                  const struct inv_request *request,
+                                  struct inv_search_request *out,
+                                  struct inv_json_doc *doc,
+                                  struct inv_err *err) INV_MUST_USE;
+/* The names of its arguments, ended by NULL. */
+extern const char *const inv_search_arguments[];
 
 /* Counts and times of searches and writes, for /metrics. */
 void inv_metrics_start(void);

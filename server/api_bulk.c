@@ -27,9 +27,10 @@ struct bulk {
     bool open;                 /* ingest is in use */
     struct inv_json_doc *docs; /* of the batch's lines: payloads live in them */
     size_t doc_count;
-    struct inv_buf in; /* what has arrived and is not yet used */
-    size_t used;       /* of in */
-    size_t items, upserted, created, failed, listed;
+    struct inv_buf in;  /* what has arrived and is not yet used */
+    size_t used;        /* of in */
+    size_t items, line; /* so far; blank lines are lines, not items */
+    size_t upserted, created, failed, listed;
     struct inv_buf errors;
     bool ended, frames;
 };
@@ -77,9 +78,12 @@ static void note_error(struct bulk *bulk, const struct inv_err *err) {
     if (bulk->listed == INV_BULK_ERRORS)
         return;
     struct inv_buf *out = &bulk->errors;
-    inv_buf_printf(out, "%s{\"item\":%zu,\"code\":\"%s\",\"pointer\":",
-                   bulk->listed == 0 ? "" : ",", bulk->items,
-                   inv_status_code(err->status));
+    inv_buf_printf(out, "%s{\"item\":%zu,", bulk->listed == 0 ? "" : ",",
+                   bulk->items);
+    if (!bulk->frames)
+        inv_buf_printf(out, "\"line\":%zu,", bulk->line);
+    inv_buf_printf(
+        out, "\"code\":\"%s\",\"pointer\":", inv_status_code(err->status));
     inv_json_put_string(out, err->pointer, strlen(err->pointer));
     inv_buf_puts(out, ",\"detail\":");
     inv_json_put_string(out, err->text, strlen(err->text));
@@ -118,7 +122,7 @@ static enum inv_status take_frame(struct bulk *bulk, const char *bytes,
     *doc = (struct inv_json_doc){0};
     /* What is parsed points into the bytes: they must outlive the batch. */
     char *copy = inv_arena_alloc(&bulk->arena, len);
-    if (copy == NULL)
+    if (copy == NULL || bytes == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a frame");
     memcpy(copy, bytes, len);
     enum inv_status status =
@@ -174,7 +178,7 @@ static enum inv_status take_item(struct bulk *bulk, const char *bytes,
 /* Reads more. INV_CANCELLED when the client left. */
 static enum inv_status fill(struct bulk *bulk, struct inv_err *err) {
     struct inv_buf *in = &bulk->in;
-    if (bulk->used > 0) {
+    if (bulk->used > 0 && in->data != NULL) {
         memmove(in->data, in->data + bulk->used, in->len - bulk->used);
         in->len -= bulk->used;
         bulk->used = 0;
@@ -191,6 +195,13 @@ static enum inv_status fill(struct bulk *bulk, struct inv_err *err) {
     return INV_OK;
 }
 
+static bool is_blank(const char *text, size_t len) {
+    size_t i = 0;
+    while (i < len && (text[i] == ' ' || text[i] == '\t' || text[i] == '\r'))
+        i++;
+    return i == len;
+}
+
 static enum inv_status read_lines(struct bulk *bulk, struct inv_err *err) {
     struct inv_buf *in = &bulk->in;
     size_t max = bulk->app->config.max_body;
@@ -198,25 +209,26 @@ static enum inv_status read_lines(struct bulk *bulk, struct inv_err *err) {
     for (;;) {
         char *from = in->data == NULL ? NULL : in->data + bulk->used;
         size_t left = in->len - bulk->used;
-        char *end = left <= searched
+        char *end = from == NULL || left <= searched
                         ? NULL
                         : memchr(from + searched, '\n', left - searched);
+        size_t len = end == NULL ? left : (size_t)(end - from);
+        if (len > max)
+            return inv_fail(err, INV_TOO_LARGE,
+                            "line %zu has %zu bytes or more, at most %zu are "
+                            "taken",
+                            bulk->line + 1, len, max);
         if (end == NULL && !bulk->ended) {
             searched = left;
-            if (left > max)
-                return inv_fail(err, INV_TOO_LARGE,
-                                "line %zu has more than %zu bytes",
-                                bulk->items + 1, max);
             enum inv_status status = fill(bulk, err);
             if (status != INV_OK)
                 return status;
             continue;
         }
-        size_t len = end == NULL ? left : (size_t)(end - from);
+        bulk->line++;
         size_t skip = len + (end != NULL);
-        bool blank = strspn(from == NULL ? "" : from, " \t\r") >= len;
         enum inv_status status =
-            blank ? INV_OK : take_item(bulk, from, len, err);
+            is_blank(from, len) ? INV_OK : take_item(bulk, from, len, err);
         if (status != INV_OK)
             return status;
         bulk->used += skip;
@@ -301,9 +313,11 @@ INV_HANDLER(inv_api_documents_bulk) {
         status = inv_api_collection(app, request, 2, &bulk.collection, err);
     if (status == INV_OK)
         status = bulk.frames ? read_frames(&bulk, err) : read_lines(&bulk, err);
-    /* What arrived whole before an error in the stream is kept, and said. */
+    /* What arrived whole before an error in the stream is kept, and said; who
+     * has left hears nothing, so nothing more is written either. */
     struct inv_err later = {0};
-    enum inv_status last = commit_batch(&bulk, &later);
+    enum inv_status last =
+        status == INV_CANCELLED ? INV_OK : commit_batch(&bulk, &later);
     if (status == INV_OK && last != INV_OK) {
         *err = later;
         status = last;

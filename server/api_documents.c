@@ -1,6 +1,6 @@
 /*
- * api_documents.c: documents one by one and by filter: upsert, read, patch,
- * delete, count, scroll.
+ * api_documents.c: documents by id: upsert, read, patch, delete. Many at once:
+ * api_matches.c.
  */
 #include "server/api.h"
 
@@ -84,14 +84,12 @@ static enum inv_status unknown_document(const struct inv_request *request,
                     request->parts[4]);
 }
 
-/* A document's row as {"id":..,"seq":..,...}. view: its logs hold the vector.
- */
-static enum inv_status write_document(const struct inv_settings *settings,
-                                      const struct inv_view *view,
-                                      const struct inv_document_row *row,
-                                      const struct inv_payload_wish *wish,
-                                      bool vectors, struct inv_buf *out,
-                                      struct inv_err *err) {
+enum inv_status inv_document_write(const struct inv_settings *settings,
+                                   const struct inv_view *view,
+                                   const struct inv_document_row *row,
+                                   const struct inv_payload_wish *wish,
+                                   bool vectors, struct inv_buf *out,
+                                   struct inv_err *err) {
     char model[2 * INV_MODEL_NAME_MAX + 2];
     inv_api_model_name(settings, model, sizeof model);
     inv_buf_puts(out, "{\"id\":");
@@ -115,12 +113,6 @@ static enum inv_status write_document(const struct inv_settings *settings,
     return status;
 }
 
-static const struct inv_view *with_place(const struct inv_view *view,
-                                         const struct inv_view *before,
-                                         const struct inv_document_row *row) {
-    return inv_vlog_reaches(view->logs, &row->place, NULL) ? view : before;
-}
-
 INV_HANDLER(inv_api_document_get) {
     struct inv_collection *c = NULL;
     struct inv_db *db = NULL;
@@ -132,24 +124,21 @@ INV_HANDLER(inv_api_document_get) {
     if (status != INV_OK)
         return status;
     struct inv_shared_settings *settings = inv_collection_settings(c);
-    /* Views before and after the row: whatever file it names, one has it, also
-     * when it is new or when a compaction has just dropped it. */
-    struct inv_view *before = inv_gallery_view(c->gallery);
+    struct inv_view *view = NULL;
     status = inv_catalog_borrow(app->catalog, &db, err);
+    if (status == INV_OK && with_vectors)
+        status = inv_collection_moment(c, db, &view, err);
     if (status == INV_OK)
         status = inv_db_find(db, c->id, request->parts[4],
                              request->part_lens[4], &row, err);
-    struct inv_view *view = inv_gallery_view(c->gallery);
     if (status == INV_OK && row.doc == 0)
         status = unknown_document(request, err);
     if (status == INV_OK)
-        status =
-            write_document(&settings->settings, with_place(view, before, &row),
-                           &row, &wish, with_vectors, &response->body, err);
+        status = inv_document_write(&settings->settings, view, &row, &wish,
+                                    with_vectors, &response->body, err);
     if (status == INV_OK)
         inv_response_header(response, "ETag", "\"%" PRIu64 "\"", row.version);
     inv_ref_put(view);
-    inv_ref_put(before);
     if (db != NULL)
         inv_catalog_return(app->catalog, db);
     inv_ref_put(settings);
@@ -177,11 +166,6 @@ static enum inv_status check_match(const struct inv_request *request,
     return inv_fail(err, INV_PRECONDITION,
                     "If-Match is %.40s, the document is at %s", wanted, have);
 }
-
-static enum inv_status merge(struct inv_gallery *gallery,
-                             const struct inv_document_row *row,
-                             const inv_json *change, struct inv_buf *text,
-                             struct inv_shared_row **out, struct inv_err *err);
 
 static void shared_row_release(void *self) {
     struct inv_shared_row *shared = self;
@@ -301,44 +285,26 @@ INV_HANDLER(inv_api_document_patch) {
 
 struct removal {
     struct inv_collection *collection;
-    const struct inv_ids_in *ids;
-    const uint64_t *vseqs;              /* NULL, or as they matched */
-    const struct inv_request *if_match; /* NULL, or whose If-Match counts */
-    size_t deleted;                     /* out */
+    const struct inv_request *request;
 };
 
 static enum inv_status apply_removal(void *ctx, struct inv_db *db,
                                      struct inv_err *err) {
-    struct removal *removal = ctx;
+    const struct removal *removal = ctx;
+    const struct inv_request *request = removal->request;
     struct inv_collection *c = removal->collection;
-    removal->deleted = 0;
-    for (size_t i = 0; i < removal->ids->count; i++) {
-        const char *id = removal->ids->ids[i];
-        size_t len = removal->ids->lens[i];
-        bool found = false;
-        struct inv_document_row row;
-        enum inv_status status = inv_db_find(db, c->id, id, len, &row, err);
-        if (status == INV_OK && row.doc != 0 && removal->if_match != NULL)
-            status = check_match(removal->if_match, row.version, err);
-        if (status != INV_OK)
-            return status;
-        /* Written again since the filter saw it: it is another document. */
-        if (removal->vseqs != NULL && row.vseq != removal->vseqs[i])
-            continue;
-        status = inv_gallery_remove(c->gallery, db, id, len, &found, err);
-        if (status != INV_OK)
-            return status;
-        removal->deleted += found;
-    }
-    return INV_OK;
-}
-
-static enum inv_status run_removal(struct inv_app *app, struct removal *removal,
-                                   struct inv_err *err) {
-    struct inv_operation op = {.gallery = removal->collection->gallery,
-                               .apply = apply_removal,
-                               .ctx = removal};
-    return inv_writer_run(app->writer, &op, err);
+    struct inv_document_row row;
+    bool found = false;
+    enum inv_status status = inv_db_find(db, c->id, request->parts[4],
+                                         request->part_lens[4], &row, err);
+    if (status == INV_OK && row.doc == 0)
+        status = unknown_document(request, err);
+    if (status == INV_OK)
+        status = check_match(request, row.version, err);
+    if (status == INV_OK)
+        status = inv_gallery_remove(c->gallery, db, request->parts[4],
+                                    request->part_lens[4], &found, err);
+    return status;
 }
 
 INV_HANDLER(inv_api_document_delete) {
@@ -346,256 +312,12 @@ INV_HANDLER(inv_api_document_delete) {
     enum inv_status status = inv_api_collection(app, request, 2, &c, err);
     if (status != INV_OK)
         return status;
-    const char *id = request->parts[4];
-    size_t len = request->part_lens[4];
-    struct inv_ids_in ids = {.ids = &id, .lens = &len, .count = 1};
-    struct removal removal = {
-        .collection = c, .ids = &ids, .if_match = request};
-    status = run_removal(app, &removal, err);
+    struct removal removal = {.collection = c, .request = request};
+    struct inv_operation op = {
+        .gallery = c->gallery, .apply = apply_removal, .ctx = &removal};
+    status = inv_writer_run(app->writer, &op, err);
     inv_ref_put(c);
-    if (status == INV_OK && removal.deleted == 0)
-        status = unknown_document(request, err);
     if (status == INV_OK)
         inv_buf_puts(&response->body, "{\"deleted\":1}");
-    return status;
-}
-
-/* ---- by filter ---- */
-
-/* The live entries that match, per part of the view. */
-static enum inv_status match(struct inv_app *app, struct inv_collection *c,
-                             struct inv_filter *filter, struct inv_arena *arena,
-                             struct inv_view *view, struct inv_searching *out,
-                             struct inv_search_plan *plan,
-                             struct inv_search_request *request,
-                             struct inv_err *err) {
-    *request = (struct inv_search_request){.filter = filter};
-    *plan = (struct inv_search_plan){0};
-    plan->parts = inv_arena_calloc(arena, view->count + 1, sizeof *plan->parts);
-    if (plan->parts == NULL)
-        return inv_fail(err, INV_MEMORY, "out of memory for a filter");
-    *out = (struct inv_searching){.app = app,
-                                  .collection = c,
-                                  .request = request,
-                                  .view = view,
-                                  .arena = arena,
-                                  .plan = plan};
-    return inv_search_select(out, err);
-}
-
-static size_t count_matches(const struct inv_search_plan *plan, size_t parts) {
-    size_t count = 0;
-    for (size_t i = 0; i < parts; i++)
-        count += plan->parts[i].matches;
-    return count;
-}
-
-INV_HANDLER(inv_api_documents_count) {
-    static const char *const keys[] = {"filter", NULL};
-    struct inv_collection *c = NULL;
-    struct inv_json_doc doc = {0};
-    struct inv_json_limits limits;
-    inv_json *object = NULL;
-    struct inv_filter *filter = NULL;
-    struct inv_searching searching = {0};
-    struct inv_search_plan plan;
-    struct inv_search_request search;
-    enum inv_status status = inv_api_collection(app, request, 2, &c, err);
-    if (status != INV_OK)
-        return status;
-    status = inv_api_json(app, request, false, &doc, &limits, err);
-    if (status == INV_OK && inv_json_kind(doc.root) != INV_JSON_OBJECT)
-        status = inv_fail(err, INV_INVALID, "the body must be an object");
-    if (status == INV_OK)
-        status = inv_json_allow(doc.root, "", keys, err);
-    if (status == INV_OK)
-        status = inv_json_get_object(doc.root, "", "filter", &object, err);
-    if (status == INV_OK && object != NULL)
-        status =
-            inv_parse_filter(object, "/filter", request->arena, &filter, err);
-    struct inv_view *view = inv_gallery_view(c->gallery);
-    if (status == INV_OK)
-        status = match(app, c, filter, request->arena, view, &searching, &plan,
-                       &search, err);
-    if (status == INV_OK)
-        inv_buf_printf(&response->body, "{\"count\":%zu}",
-                       count_matches(&plan, view->count));
-    inv_search_forget(&searching);
-    inv_ref_put(view);
-    inv_json_close(&doc);
-    inv_ref_put(c);
-    return status;
-}
-
-static enum inv_status collect_ids(const struct inv_searching *s, size_t count,
-                                   struct inv_ids_in *ids, uint64_t **vseqs,
-                                   struct inv_err *err) {
-    ids->ids = inv_arena_calloc(s->arena, count + 1, sizeof(char *));
-    ids->lens = inv_arena_calloc(s->arena, count + 1, sizeof(size_t));
-    *vseqs = inv_arena_calloc(s->arena, count + 1, sizeof **vseqs);
-    if (ids->ids == NULL || ids->lens == NULL || *vseqs == NULL)
-        return inv_fail(err, INV_MEMORY, "out of memory for %zu ids", count);
-    for (size_t p = 0; p < s->view->count; p++) {
-        const struct inv_part *part = &s->view->parts[p];
-        for (size_t e = inv_bitset_next(s->matches[p], part->count, 0);
-             e < part->count;
-             e = inv_bitset_next(s->matches[p], part->count, e + 1)) {
-            const struct inv_entry *entry = &part->entries->items[e];
-            ids->ids[ids->count] = entry->id;
-            ids->lens[ids->count] = entry->id_len;
-            (*vseqs)[ids->count++] = entry->vseq;
-        }
-    }
-    return INV_OK;
-}
-
-INV_HANDLER(inv_api_documents_delete) {
-    struct inv_collection *c = NULL;
-    struct inv_json_doc doc = {0};
-    struct inv_json_limits limits;
-    struct inv_delete_request wanted = {0};
-    struct inv_searching searching = {0};
-    struct inv_search_plan plan;
-    struct inv_search_request search;
-    uint64_t *vseqs = NULL;
-    size_t matched = 0;
-    enum inv_status status = inv_api_collection(app, request, 2, &c, err);
-    if (status != INV_OK)
-        return status;
-    struct inv_view *view = inv_gallery_view(c->gallery);
-    status = inv_api_json(app, request, false, &doc, &limits, err);
-    if (status == INV_OK)
-        status = inv_parse_delete(&doc, &wanted, err);
-    if (status == INV_OK && wanted.ids.count == 0) {
-        status = match(app, c, wanted.filter, request->arena, view, &searching,
-                       &plan, &search, err);
-        if (status == INV_OK) {
-            matched = count_matches(&plan, view->count);
-            status = collect_ids(&searching, matched, &wanted.ids, &vseqs, err);
-        }
-    } else {
-        matched = wanted.ids.count;
-    }
-    struct removal removal = {
-        .collection = c, .ids = &wanted.ids, .vseqs = vseqs};
-    if (status == INV_OK && !wanted.dry_run)
-        status = run_removal(app, &removal, err);
-    if (status == INV_OK)
-        inv_buf_printf(
-            &response->body, "{\"matched\":%zu,\"deleted\":%zu,\"dry_run\":%s}",
-            matched, removal.deleted, wanted.dry_run ? "true" : "false");
-    inv_search_forget(&searching);
-    inv_ref_put(view);
-    inv_json_close(&doc);
-    inv_ref_put(c);
-    return status;
-}
-
-/* ---- scroll: in order of first insertion ---- */
-
-static int by_doc(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a;
-    int64_t y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static enum inv_status docs_after(const struct inv_searching *s, int64_t after,
-                                  size_t total, int64_t **docs, size_t *count,
-                                  struct inv_err *err) {
-    *docs = inv_arena_alloc(s->arena, (total + 1) * sizeof **docs);
-    *count = 0;
-    if (*docs == NULL)
-        return inv_fail(err, INV_MEMORY, "out of memory for a page");
-    for (size_t p = 0; p < s->view->count; p++) {
-        const struct inv_part *part = &s->view->parts[p];
-        for (size_t e = inv_bitset_next(s->matches[p], part->count, 0);
-             e < part->count;
-             e = inv_bitset_next(s->matches[p], part->count, e + 1))
-            if (part->entries->items[e].doc > after)
-                (*docs)[(*count)++] = part->entries->items[e].doc;
-    }
-    if (*count > 1)
-        qsort(*docs, *count, sizeof **docs, by_doc);
-    return INV_OK;
-}
-
-static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
-                                  const struct inv_view *before,
-                                  const struct inv_scroll_request *wanted,
-                                  const int64_t *docs, size_t count,
-                                  struct inv_buf *out, struct inv_err *err) {
-    struct inv_db *db = NULL;
-    struct inv_shared_settings *settings = inv_collection_settings(c);
-    const char *comma = "";
-    enum inv_status status = inv_catalog_borrow(app->catalog, &db, err);
-    if (status == INV_OK)
-        status = inv_db_snapshot(db, err);
-    struct inv_view *view = inv_gallery_view(c->gallery);
-    size_t n = count < wanted->limit ? count : wanted->limit;
-    inv_buf_puts(out, "{\"documents\":[");
-    for (size_t i = 0; status == INV_OK && i < n; i++) {
-        struct inv_document_row row;
-        status = inv_db_find_doc(db, docs[i], &row, err);
-        if (status != INV_OK || row.doc == 0)
-            continue;
-        inv_buf_puts(out, comma);
-        status = write_document(
-            &settings->settings, with_place(view, before, &row), &row,
-            &wanted->payload, wanted->with_vectors, out, err);
-        comma = ",";
-    }
-    if (count > n)
-        inv_buf_printf(out, "],\"cursor\":\"%" PRId64 "\"}", docs[n - 1]);
-    else
-        inv_buf_puts(out, "],\"cursor\":null}");
-    inv_ref_put(view);
-    inv_ref_put(settings);
-    if (db != NULL)
-        inv_catalog_return(app->catalog, db);
-    return status;
-}
-
-INV_HANDLER(inv_api_documents_scroll) {
-    struct inv_collection *c = NULL;
-    struct inv_json_doc doc = {0};
-    struct inv_json_limits limits;
-    struct inv_scroll_request wanted = {0};
-    struct inv_searching searching = {0};
-    struct inv_search_plan plan;
-    struct inv_search_request search;
-    int64_t after = 0;
-    int64_t *docs = NULL;
-    size_t count = 0;
-    enum inv_status status = inv_api_collection(app, request, 2, &c, err);
-    if (status != INV_OK)
-        return status;
-    struct inv_view *view = inv_gallery_view(c->gallery);
-    status = inv_api_json(app, request, false, &doc, &limits, err);
-    if (status == INV_OK)
-        status = inv_parse_scroll(&doc, &wanted, err);
-    if (status == INV_OK && wanted.cursor != NULL) {
-        char *end;
-        after = strtoll(wanted.cursor, &end, 10);
-        if (*end != '\0' || after <= 0) {
-            status = inv_fail(err, INV_INVALID,
-                              "\"%.40s\" is not a cursor of this collection",
-                              wanted.cursor);
-            inv_err_at(err, "/cursor");
-        }
-    }
-    if (status == INV_OK)
-        status = match(app, c, wanted.filter, request->arena, view, &searching,
-                       &plan, &search, err);
-    if (status == INV_OK)
-        status =
-            docs_after(&searching, after, count_matches(&plan, view->count),
-                       &docs, &count, err);
-    if (status == INV_OK)
-        status = write_page(app, c, view, &wanted, docs, count, &response->body,
-                            err);
-    inv_search_forget(&searching);
-    inv_ref_put(view);
-    inv_json_close(&doc);
-    inv_ref_put(c);
     return status;
 }

@@ -130,6 +130,12 @@ enum inv_status inv_app_list(struct inv_app *app, struct inv_collection ***out,
 
 struct inv_shared_settings *
 inv_collection_settings(struct inv_collection *collection); /* new reference */
+/* View and catalog of the same moment: `db` (borrowed) gets a read transaction
+ * that ends when it is given back, *view is a new reference, also on failure.
+ * Waits for a commit that is under way. */
+enum inv_status inv_collection_moment(struct inv_collection *collection,
+                                      struct inv_db *db, struct inv_view **view,
+                                      struct inv_err *err) INV_MUST_USE;
 /* State as shown, with its reason ("" if there is none). */
 enum inv_collection_state
 inv_collection_state(struct inv_collection *collection, char *reason,

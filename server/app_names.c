@@ -44,14 +44,36 @@ struct creation {
     const char *encoder_json;
 };
 
+/* A row of this name that no collection belongs to (names are held, and none
+ * was found): one whose undoing failed. */
+struct leftover {
+    const char *name;
+    int64_t id;
+};
+
+static enum inv_status find_leftover(void *ctx,
+                                     const struct inv_collection_row *row,
+                                     struct inv_err *err) {
+    struct leftover *leftover = ctx;
+    (void)err;
+    if (strcmp(row->name, leftover->name) == 0)
+        leftover->id = row->id;
+    return INV_OK;
+}
+
 static enum inv_status apply_create(void *ctx, struct inv_db *db,
                                     struct inv_err *err) {
     struct creation *creation = ctx;
     const struct inv_settings *s = creation->settings;
     int64_t id = 0;
     int64_t space = 0;
+    struct leftover leftover = {.name = creation->row.name};
     enum inv_status status =
-        inv_db_add_collection(db, &creation->row, &id, err);
+        inv_db_collections(db, find_leftover, &leftover, err);
+    if (status == INV_OK && leftover.id != 0)
+        status = inv_db_delete_collection(db, leftover.id, err);
+    if (status == INV_OK)
+        status = inv_db_add_collection(db, &creation->row, &id, err);
     struct inv_state_row state = {.state = 0,
                                   .hash = creation->encoder->base.hash,
                                   .settings = creation->encoder_json};
@@ -62,6 +84,12 @@ static enum inv_status apply_create(void *ctx, struct inv_db *db,
                                   s->revision, s->dim, &space, err);
     creation->row.id = id;
     return status;
+}
+
+/* What follows the commit failed: the name must be free again. */
+static enum inv_status apply_undo(void *ctx, struct inv_db *db,
+                                  struct inv_err *err) {
+    return inv_db_delete_collection(db, ((struct creation *)ctx)->row.id, err);
 }
 
 static enum inv_status add_to_registry(struct inv_app *app,
@@ -115,6 +143,52 @@ static enum inv_status check_model_dim(const struct inv_app *app,
     return status;
 }
 
+/* Commits, opens, lists. */
+static enum inv_status run_creation(struct inv_app *app,
+                                    struct creation *creation,
+                                    struct inv_collection **out,
+                                    struct inv_err *err) {
+    struct inv_collection *collection = NULL;
+    struct inv_operation op = {.apply = apply_create, .ctx = creation};
+    enum inv_status status = inv_writer_run(app->writer, &op, err);
+    if (status != INV_OK)
+        return status;
+    collection = inv_collection_new(app, &creation->row, err);
+    status =
+        collection == NULL ? INV_MEMORY : inv_collection_open(collection, err);
+    if (status == INV_OK) {
+        collection->state = INV_READY;
+        status = add_to_registry(app, collection, err);
+    }
+    if (status != INV_OK) {
+        struct inv_err why = {0};
+        op.apply = apply_undo;
+        if (inv_writer_run(app->writer, &op, &why) != INV_OK)
+            inv_log(INV_LOG_ERROR, "app",
+                    "collection %s is half made until it is made again: %s",
+                    creation->row.name, why.text);
+        inv_ref_put(collection);
+        return status;
+    }
+    *out = collection;
+    return INV_OK;
+}
+
+/* All that opening needs of the disk, so that behind the commit only memory can
+ * be short. */
+static enum inv_status make_directories(const struct inv_app *app,
+                                        const char *uuid, struct inv_err *err) {
+    static const char *const names[] = {"vectors", "segments"};
+    enum inv_status status = INV_OK;
+    for (size_t i = 0; status == INV_OK && i < 2; i++) {
+        char dir[4096];
+        snprintf(dir, sizeof dir, "%s/collections/%s/%s", app->config.data_dir,
+                 uuid, names[i]);
+        status = inv_file_mkdirs(dir, err);
+    }
+    return status;
+}
+
 static enum inv_status create_new(struct inv_app *app, const char *name,
                                   const char *body,
                                   struct inv_shared_settings *shared,
@@ -123,7 +197,6 @@ static enum inv_status create_new(struct inv_app *app, const char *name,
     char uuid[40];
     struct inv_buf settings = INV_BUF_INIT;
     struct inv_buf encoder = INV_BUF_INIT;
-    struct inv_collection *collection = NULL;
     inv_settings_write(&shared->settings, &settings);
     inv_settings_write_encoder(&shared->settings, &encoder);
     struct creation creation = {.app = app,
@@ -138,36 +211,21 @@ static enum inv_status create_new(struct inv_app *app, const char *name,
                                                .next_version = 1,
                                                .next_gen = 1,
                                                .created_ms = inv_wall_ms()};
+    if (settings.failed || encoder.failed)
+        status = inv_fail(err, INV_MEMORY, "out of memory for settings");
     if (status == INV_OK)
         status = check_model_dim(app, &shared->settings, err);
     if (status == INV_OK)
         status = inv_encoder_new(&shared->settings, 0, NULL, 0,
                                  &creation.encoder, err);
-    char dir[4096];
-    snprintf(dir, sizeof dir, "%s/collections/%s", app->config.data_dir, uuid);
     if (status == INV_OK)
-        status = inv_file_mkdirs(dir, err);
-    struct inv_operation op = {.apply = apply_create, .ctx = &creation};
+        status = make_directories(app, uuid, err);
     if (status == INV_OK)
-        status = inv_writer_run(app->writer, &op, err);
-    if (status == INV_OK) {
-        collection = inv_collection_new(app, &creation.row, err);
-        status = collection == NULL ? INV_MEMORY
-                                    : inv_collection_open(collection, err);
-    }
-    if (status == INV_OK) {
-        collection->state = INV_READY;
-        status = add_to_registry(app, collection, err);
-    }
+        status = run_creation(app, &creation, out, err);
     inv_ref_put(creation.encoder);
     inv_buf_release(&settings);
     inv_buf_release(&encoder);
-    if (status != INV_OK) {
-        inv_ref_put(collection);
-        return status;
-    }
-    *out = collection;
-    return INV_OK;
+    return status;
 }
 
 enum inv_status inv_app_create(struct inv_app *app, const char *name,
@@ -227,7 +285,9 @@ static void forget(struct inv_app *app, struct inv_collection *collection) {
     pthread_rwlock_wrlock(&app->registry);
     for (size_t i = 0; i < app->collection_count; i++)
         if (app->collections[i] == collection) {
-            app->collections[i] = app->collections[--app->collection_count];
+            app->collection_count--;
+            memmove(&app->collections[i], &app->collections[i + 1],
+                    (app->collection_count - i) * sizeof *app->collections);
             inv_ref_put(collection);
             break;
         }
@@ -293,6 +353,8 @@ static enum inv_status apply_patch(void *ctx, struct inv_db *db,
     enum inv_status status = INV_OK;
     if (patch->schema != NULL)
         status = inv_gallery_set_schema(c->gallery, db, patch->schema, err);
+    if (status == INV_INVALID) /* a stored value that does not fit */
+        inv_err_at(err, "/payload_index");
     if (status == INV_OK)
         status = inv_db_set_settings(db, c->id, patch->settings, err);
     return status;
@@ -330,6 +392,10 @@ enum inv_status inv_app_patch(struct inv_app *app,
     if (status == INV_OK) {
         inv_settings_write(&patch.next->settings, &text);
         patch.settings = text.data;
+        if (text.failed) /* half of them would be kept for ever */
+            status = inv_fail(err, INV_MEMORY, "out of memory for settings");
+    }
+    if (status == INV_OK) {
         struct inv_operation op = {.gallery = collection->gallery,
                                    .apply = apply_patch,
                                    .committed = patch_committed,

@@ -88,6 +88,16 @@ inv_collection_settings(struct inv_collection *collection) {
     return settings;
 }
 
+enum inv_status inv_collection_moment(struct inv_collection *collection,
+                                      struct inv_db *db, struct inv_view **view,
+                                      struct inv_err *err) {
+    inv_writer_hold(collection->app->writer);
+    enum inv_status status = inv_db_snapshot(db, err);
+    *view = inv_gallery_view(collection->gallery);
+    inv_writer_release(collection->app->writer);
+    return status;
+}
+
 const char *inv_collection_state_name(enum inv_collection_state state) {
     static const char *const names[] = {"loading", "ready", "rebuilding",
                                         "degraded", "failed"};
@@ -272,6 +282,10 @@ enum inv_status inv_collection_new_state(struct inv_collection *c,
         inv_settings_write_encoder(settings, &change.encoder_json);
         inv_settings_write(&change.next_settings->settings,
                            &change.settings_json);
+        if (change.encoder_json.failed || change.settings_json.failed)
+            status = inv_fail(err, INV_MEMORY, "out of memory for settings");
+    }
+    if (status == INV_OK) {
         struct inv_operation op = {.gallery = c->gallery,
                                    .apply = apply_state,
                                    .committed = state_committed,

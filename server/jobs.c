@@ -84,7 +84,7 @@ static enum inv_status store(struct inv_jobs *jobs, struct job *job,
                               .finished_ms = job->finished_ms};
     struct inv_operation op = {.apply = apply_job, .ctx = &row};
     enum inv_status status = inv_writer_run(jobs->app->writer, &op, err);
-    if (status == INV_OK)
+    if (status == INV_OK && job->id == 0) /* else it is in the list: read */
         job->id = row.id;
     return status;
 }
@@ -179,6 +179,14 @@ enum inv_status inv_jobs_add(struct inv_jobs *jobs, const char *kind,
         bool same = other->key != NULL && job->key != NULL &&
                     other->collection == job->collection &&
                     strcmp(other->key, job->key) == 0;
+        if (same && (strcmp(other->kind, kind) != 0 ||
+                     strcmp(other->request, request) != 0)) {
+            status = inv_fail(err, INV_CONFLICT,
+                              "job %" PRId64 " (%s) was another request with "
+                              "the same Idempotency-Key",
+                              other->id, other->kind);
+            break;
+        }
         if (same) {
             *id = other->id;
             put_job(out, other);

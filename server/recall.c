@@ -47,12 +47,17 @@ static double overlap(const struct inv_search_answer *a,
 static enum inv_status compare(struct inv_app *app,
                                struct inv_collection *collection,
                                const struct inv_recall_request *request,
-                               const struct inv_given *query,
-                               struct tally *tally, struct inv_err *err) {
+                               const struct inv_recall_query *query,
+                               const char *model, struct tally *tally,
+                               struct inv_err *err) {
     struct inv_arena arena;
     inv_arena_init(&arena, INV_REQUEST_ARENA_MAX);
-    struct inv_search_request search = {
-        .query = *query, .limit = request->limit, .params = request->params};
+    struct inv_search_request search = {.query = query->given,
+                                        .text = query->text,
+                                        .text_len = query->text_len,
+                                        .model = model,
+                                        .limit = request->limit,
+                                        .params = request->params};
     struct inv_search_answer exact = {0};
     struct inv_search_answer found = {0};
     enum inv_status status = ask(app, collection, &search, true, &arena, &exact,
@@ -113,19 +118,29 @@ sample_documents(struct inv_app *app, struct inv_collection *collection,
              e < part->count && status == INV_OK &&
              tally->queries < request->sample;
              e = inv_bitset_next(part->live->set, part->count, e + 1)) {
-            struct inv_given query = {0};
+            struct inv_recall_query query = {0};
             if (seen++ % step != 0)
                 continue;
-            status = stored_query(view, &part->entries->items[e],
-                                  settings->settings.multi, 32, &query, err);
+            status =
+                stored_query(view, &part->entries->items[e],
+                             settings->settings.multi, 32, &query.given, err);
             if (status == INV_OK)
-                status = compare(app, collection, request, &query, tally, err);
-            free(query.matrix.data);
+                status = compare(app, collection, request, &query,
+                                 settings->settings.model, tally, err);
+            free(query.given.matrix.data);
         }
     }
     inv_ref_put(view);
     inv_ref_put(settings);
     return status;
+}
+
+/* What concerns the query is below it; model and params are the request's. */
+static void point_at_query(size_t i, struct inv_err *err) {
+    char inner[sizeof err->pointer];
+    memcpy(inner, err->pointer, sizeof inner);
+    if (strncmp(inner, "/vector", 7) == 0 || strcmp(inner, "/text") == 0)
+        inv_err_at(err, "/queries/%zu%s", i, inner);
 }
 
 enum inv_status inv_recall_respond(struct inv_app *app,
@@ -139,10 +154,10 @@ enum inv_status inv_recall_respond(struct inv_app *app,
     if (request->query_count == 0)
         status = sample_documents(app, collection, request, &tally, err);
     for (size_t i = 0; status == INV_OK && i < request->query_count; i++) {
-        status = compare(app, collection, request, &request->queries[i], &tally,
-                         err);
+        status = compare(app, collection, request, &request->queries[i],
+                         request->model, &tally, err);
         if (status != INV_OK)
-            inv_err_at(err, "/queries/%zu", i);
+            point_at_query(i, err);
     }
     if (status != INV_OK)
         return status;

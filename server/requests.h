@@ -75,10 +75,17 @@ struct inv_scroll_request {
     bool with_vectors;
 };
 
+struct inv_recall_query {
+    struct inv_given given;
+    const char *text; /* or NULL */
+    size_t text_len;
+};
+
 struct inv_recall_request {
     uint32_t sample, limit; /* defaults 100, 10 */
     struct inv_search_params params;
-    struct inv_given *queries; /* given ones, or count 0: stored documents */
+    const char *model;                /* of the queries, as in a search */
+    struct inv_recall_query *queries; /* count 0: stored documents */
     size_t query_count;
 };
 

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define C "/v1/collections/{c}"
 #define D C "/documents"
@@ -77,6 +78,26 @@ static const struct inv_route table[] = {
 
 static const struct inv_router router = {table, sizeof table / sizeof *table};
 
+/* What the query string may hold; a typo must not switch a mode or a filter
+ * off. Probes of load balancers may add what they like. */
+static enum inv_status check_arguments(const struct inv_route *route,
+                                       const struct inv_request *request,
+                                       struct inv_err *err) {
+    static const char *const none[] = {NULL};
+    static const char *const put[] = {"mode", NULL};
+    static const char *const get[] = {"vectors", NULL};
+    const char *const *names = none;
+    if (route->role == INV_ROLE_NONE)
+        return INV_OK;
+    if (route->handler == inv_api_documents_put)
+        names = put;
+    else if (route->handler == inv_api_document_get)
+        names = get;
+    else if (route->handler == inv_api_search)
+        names = inv_search_arguments;
+    return inv_request_query_allow(request, names, err);
+}
+
 /* Compares without telling by its time where the two differ. */
 static bool same_key(const char *given, const char *key) {
     size_t len = strlen(key);
@@ -96,7 +117,7 @@ static enum inv_status check_key(const struct inv_app *app,
     if (app->config.key == NULL || route->role == INV_ROLE_NONE)
         return INV_OK;
     if (request->authorization != NULL &&
-        strncmp(request->authorization, bearer, sizeof bearer - 1) == 0)
+        strncasecmp(request->authorization, bearer, sizeof bearer - 1) == 0)
         given = request->authorization + sizeof bearer - 1;
     if (given == NULL)
         return inv_fail(err, INV_UNAUTHORIZED,
@@ -118,6 +139,8 @@ void inv_app_handle(void *ctx, struct inv_request *request,
         inv_router_match(&router, request, &match, allow, &err);
     if (status == INV_OK)
         status = check_key(app, match.route, request, &err);
+    if (status == INV_OK)
+        status = check_arguments(match.route, request, &err);
     if (status == INV_OK)
         status = match.route->handler(app, request, response, &err);
     if (status == INV_OK && response->body.failed)

@@ -32,38 +32,6 @@ static uint32_t standard_candidates(const struct inv_searching *s) {
     return whole ? 128 : INV_CANDIDATES_DEFAULT;
 }
 
-static enum inv_status check_dims(const struct inv_searching *s,
-                                  const struct inv_search_params *p,
-                                  struct inv_err *err) {
-    const struct inv_encoder_settings *e = &s->settings->encoder;
-    if (s->settings->multi) {
-        uint32_t last = p->dims[p->dims_count - 1];
-        if (last <= s->settings->dim)
-            return INV_OK;
-        inv_fail(err, INV_DIMENSION,
-                 "tokens have %zu dimensions, dims asks "
-                 "for %u",
-                 s->settings->dim, last);
-        inv_err_at(err, "/params/dims");
-        return INV_DIMENSION;
-    }
-    for (size_t i = 0; i < p->dims_count; i++) {
-        bool declared = false;
-        for (size_t j = 0; j < e->dims_count; j++)
-            declared = declared || e->dims[j] == p->dims[i];
-        if (declared)
-            continue;
-        enum inv_status status =
-            inv_fail(err, INV_DIMENSION,
-                     "%u is not one of the %zu dimensions this collection "
-                     "declares (the largest is %zu)",
-                     p->dims[i], e->dims_count, s->settings->dim);
-        inv_err_at(err, "/params/dims/%zu", i);
-        return status;
-    }
-    return INV_OK;
-}
-
 /* {"dims":[64,128,384],"keep":[400,100]}: 400 of the index at 64, 100 of those
  * at 128, the rest at 384. Without dims: one stage at full length. */
 static enum inv_status plan_funnel(struct inv_searching *s,
@@ -77,7 +45,7 @@ static enum inv_status plan_funnel(struct inv_searching *s,
             .dims = (uint32_t)s->settings->dim, .keep = s->want};
         return INV_OK;
     }
-    enum inv_status status = check_dims(s, p, err);
+    enum inv_status status = inv_settings_check_dims(s->settings, p, "", err);
     if (status != INV_OK)
         return status;
     uint32_t indexed = s->settings->multi ? 0 : s->settings->encoder.index_dims;
@@ -157,8 +125,10 @@ static enum inv_status take_query(struct inv_searching *s, bool *weighted,
         return status;
     }
     bool multi_cosine = s->settings->multi && s->settings->metric == INV_COSINE;
-    *weighted = multi_cosine && r->query.matrix.data != NULL &&
-                is_weighted(&r->query.matrix);
+    *weighted = multi_cosine &&
+                (r->text != NULL || /* built-in models weight their tokens */
+                 (r->query.matrix.data != NULL &&
+                  is_weighted(&r->query.matrix)));
     return inv_take_vectors(s->app, s->settings, &r->query, r->text,
                             r->text_len, INV_TEXT_QUERY, "", s->arena,
                             &s->query, err);

@@ -208,19 +208,6 @@ static enum inv_status put_answer(const struct inv_search_request *request,
     return status;
 }
 
-/* View and catalog of one moment. */
-static enum inv_status take_both(struct inv_app *app,
-                                 struct inv_collection *collection,
-                                 struct inv_db *db,
-                                 struct inv_search_answer *answer,
-                                 struct inv_err *err) {
-    inv_writer_hold(app->writer);
-    enum inv_status status = inv_db_snapshot(db, err);
-    answer->view = inv_gallery_view(collection->gallery);
-    inv_writer_release(app->writer);
-    return status;
-}
-
 enum inv_status inv_search_respond(struct inv_app *app,
                                    struct inv_collection *collection,
                                    const struct inv_search_request *request,
@@ -238,7 +225,7 @@ enum inv_status inv_search_respond(struct inv_app *app,
     for (int i = 0; status == INV_OK && stale && i < TRIES; i++) {
         int64_t began = (int64_t)inv_now_ns();
         if (i + 1 == TRIES)
-            status = take_both(app, collection, db, &answer, err);
+            status = inv_collection_moment(collection, db, &answer.view, err);
         if (status == INV_OK)
             status = inv_search(app, collection, request, arena, &answer, err);
         int64_t found = (int64_t)inv_now_ns();

@@ -105,8 +105,50 @@ enum inv_status inv_search_rescore(struct inv_searching *s,
 struct scorer {
     const struct inv_searching *s;
     uint32_t dims;
-    float *best; /* multi: one number per query token */
+    float *best;   /* multi: one number per query token */
+    float *tokens; /* multi, dims below the whole: a document in f32 */
+    size_t floats; /* that fit there */
 };
+
+/* A token's length is its weight, and a prefix keeps it: the first dims of x
+ * go to out, stretched to the length of the whole. Unstretched ones favour
+ * tokens whose mass sits in front: nDCG@10 on SciFact (colbert-l6) .566 instead
+ * of .658 at 24 of 96 dimensions, .659 instead of .676 at 48. out may be x. */
+static void stretch(const float *x, size_t dim, float *out, size_t dims) {
+    float whole = sqrtf(inv_dot_f32(x, x, dim));
+    float left = sqrtf(inv_dot_f32(x, x, dims));
+    float factor = left > 0 ? whole / left : 1;
+    for (size_t i = 0; i < dims; i++)
+        out[i] = x[i] * factor;
+}
+
+/* A document's tokens cut to the scorer's dims. Decoding them whole costs more
+ * than the shorter products save (Cranfield, exact: 8 ms instead of 5):
+ * prefixes of tokens are for judging a model, not for speed. */
+static enum inv_status cut_tokens(struct scorer *scorer,
+                                  struct inv_codes *tokens,
+                                  struct inv_err *err) {
+    size_t dim = tokens->dim;
+    size_t dims = scorer->dims;
+    size_t need = tokens->rows * dim;
+    if (need > scorer->floats) {
+        scorer->tokens = inv_arena_alloc(scorer->s->arena,
+                                         2 * need * sizeof *scorer->tokens);
+        scorer->floats = 2 * need;
+    }
+    float *rows = scorer->tokens;
+    if (rows == NULL) {
+        scorer->floats = 0;
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu tokens",
+                        tokens->rows);
+    }
+    inv_codes_decode(tokens, rows);
+    for (size_t i = 0; i < tokens->rows; i++)
+        stretch(rows + i * dim, dim, rows + i * dims, dims);
+    *tokens = (struct inv_codes){
+        .data = rows, .dtype = INV_F32, .rows = tokens->rows, .dim = dims};
+    return INV_OK;
+}
 
 static float maxsim(const struct scorer *scorer,
                     const struct inv_codes *tokens) {
@@ -121,6 +163,23 @@ static float maxsim(const struct scorer *scorer,
     return (float)sum;
 }
 
+/* The squares of numbers below 1e-23 are 0 in float: such vectors (or such
+ * prefixes) have a direction all the same. */
+#define SQUARES_MIN 1e-30f
+
+static float small_cosine(const float *query, const float *x, size_t dims) {
+    double dot = 0;
+    double squares = 0;
+    double of_query = 0;
+    for (size_t i = 0; i < dims; i++) {
+        dot += (double)query[i] * (double)x[i];
+        squares += (double)x[i] * (double)x[i];
+        of_query += (double)query[i] * (double)query[i];
+    }
+    double norms = sqrt(squares) * sqrt(of_query);
+    return norms > 0 ? (float)(dot / norms) : 0;
+}
+
 static float single(const struct scorer *scorer, const float *query,
                     const float *x) {
     uint32_t dims = scorer->dims;
@@ -130,31 +189,31 @@ static float single(const struct scorer *scorer, const float *query,
     float dot = inv_dot_f32(query, x, dims);
     if (metric == INV_IP)
         return dot;
-    float norms =
-        sqrtf(inv_dot_f32(x, x, dims)) * sqrtf(inv_dot_f32(query, query, dims));
-    return norms > 0 ? dot / norms : 0;
+    float squares = inv_dot_f32(x, x, dims);
+    float of_query = inv_dot_f32(query, query, dims);
+    if (squares < SQUARES_MIN || of_query < SQUARES_MIN)
+        return small_cosine(query, x, dims);
+    return dot / (sqrtf(squares) * sqrtf(of_query));
 }
 
 /* MaxSim kernels take contiguous query rows: a shorter prefix is copied. */
 static enum inv_status prefix_query(struct inv_searching *s, uint32_t dims,
-                                    struct inv_matrix *out,
                                     struct inv_err *err) {
-    *out = s->query;
-    if (!s->settings->multi || dims == s->query.dim)
+    const struct inv_matrix whole = s->query;
+    if (!s->settings->multi || dims == whole.dim)
         return INV_OK;
-    out->data =
-        inv_arena_alloc(s->arena, s->query.rows * dims * sizeof *out->data);
-    if (out->data == NULL)
+    float *rows = inv_arena_alloc(s->arena, whole.rows * dims * sizeof *rows);
+    if (rows == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a query");
-    out->dim = dims;
-    for (size_t i = 0; i < s->query.rows; i++)
-        memcpy(out->data + i * dims, s->query.data + i * s->query.dim,
-               dims * sizeof *out->data);
+    for (size_t i = 0; i < whole.rows; i++)
+        stretch(whole.data + i * whole.dim, whole.dim, rows + i * dims, dims);
+    s->query.data = rows;
+    s->query.dim = dims;
     return INV_OK;
 }
 
-static enum inv_status score_hit(const struct scorer *scorer,
-                                 struct inv_hit *hit, struct inv_err *err) {
+static enum inv_status score_hit(struct scorer *scorer, struct inv_hit *hit,
+                                 struct inv_err *err) {
     const struct inv_searching *s = scorer->s;
     const struct inv_part *part = &s->view->parts[hit->part];
     const float *query = s->query.data;
@@ -166,6 +225,8 @@ static enum inv_status score_hit(const struct scorer *scorer,
     }
     enum inv_status status = inv_vlog_get(
         s->view->logs, &part->entries->items[hit->entry].place, &codes, err);
+    if (status == INV_OK && s->settings->multi && scorer->dims < codes.dim)
+        status = cut_tokens(scorer, &codes, err);
     if (status != INV_OK)
         return status;
     hit->score = s->settings->multi ? maxsim(scorer, &codes)
@@ -176,9 +237,8 @@ static enum inv_status score_hit(const struct scorer *scorer,
 /* Keeps the hit as number *kept of the list. One damaged record must not take
  * every search with it: it is no hit, and the collection says it is degraded.
  */
-static enum inv_status score_or_drop(const struct scorer *scorer,
-                                     struct inv_hit *hit, size_t *kept,
-                                     struct inv_err *err) {
+static enum inv_status score_or_drop(struct scorer *scorer, struct inv_hit *hit,
+                                     size_t *kept, struct inv_err *err) {
     const struct inv_searching *s = scorer->s;
     struct inv_err why = {0};
     enum inv_status status = score_hit(scorer, hit, &why);
@@ -201,7 +261,7 @@ enum inv_status inv_search_stage(struct inv_searching *s,
     enum inv_status status =
         scorer.best == NULL
             ? inv_fail(err, INV_MEMORY, "out of memory for scores")
-            : prefix_query(s, stage->dims, &s->query, err);
+            : prefix_query(s, stage->dims, err);
     for (size_t i = 0; status == INV_OK && i < s->count; i++) {
         if (i + 4 < s->count) {
             const struct inv_hit *next = &s->hits[i + 4];

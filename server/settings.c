@@ -4,30 +4,11 @@
  */
 #include "server/settings.h"
 
-#include "base/hash.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- small parsers ---- */
-
-enum inv_status inv_check_name(const char *what, const char *name, size_t len,
-                               struct inv_err *err) {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                  "abcdefghijklmnopqrstuvwxyz0123456789._-";
-    if (len == 0 || len > INV_NAME_MAX)
-        return inv_fail(err, INV_INVALID,
-                        "a %s name has 1 to %d characters, this one has %zu",
-                        what, INV_NAME_MAX, len);
-    for (size_t i = 0; i < len; i++)
-        if (name[i] == '\0' || strchr(allowed, name[i]) == NULL)
-            return inv_fail(err, INV_INVALID,
-                            "a %s name holds letters, digits, '.', '_' and "
-                            "'-'; character %zu is another",
-                            what, i + 1);
-    return INV_OK;
-}
 
 /* Reads a string field and looks it up; the error lists the choices. */
 static enum inv_status choice(const inv_json *object, const char *at,
@@ -106,38 +87,6 @@ static enum inv_status parse_model(const inv_json *body, struct inv_settings *s,
         inv_err_at(err, "/model/name");
     }
     return status;
-}
-
-uint64_t inv_settings_space(const struct inv_settings *s) {
-    char text[3 * INV_MODEL_NAME_MAX + 64];
-    int len =
-        snprintf(text, sizeof text, "%s@%s|%s|%zu|%d|%d", s->model, s->revision,
-                 s->prompt, s->dim, (int)s->metric, s->multi);
-    return inv_hash(INV_HASH_INIT, text, (size_t)len);
-}
-
-enum inv_status inv_settings_check_model(const struct inv_settings *s,
-                                         const char *model,
-                                         struct inv_err *err) {
-    if (model == NULL) {
-        if (!s->require_model)
-            return INV_OK;
-        return inv_fail(err, INV_INVALID,
-                        "this collection asks every request to name its "
-                        "model: \"model\":\"%s@%s\"",
-                        s->model, s->revision);
-    }
-    size_t len = strlen(s->model);
-    bool same =
-        strncmp(model, s->model, len) == 0 &&
-        (model[len] == '\0' ||
-         (model[len] == '@' && strcmp(model + len + 1, s->revision) == 0));
-    if (same)
-        return INV_OK;
-    return inv_fail(err, INV_SPACE_MISMATCH,
-                    "the vectors are of model \"%s\", this collection holds "
-                    "those of \"%s@%s\"",
-                    model, s->model, s->revision);
 }
 
 /* ---- encoder ---- */
@@ -419,10 +368,8 @@ static enum inv_status parse_fields(const inv_json *body,
                               "a field's type is keyword, integer, float, "
                               "datetime or bool, not \"%.40s\"",
                               name);
-        if (status != INV_OK) {
-            inv_err_at(err, "/payload_index/%.60s", key);
-            return status;
-        }
+        if (status != INV_OK)
+            return inv_json_point(err, status, "/payload_index", key);
         memcpy(s->field_keys[s->field_count], key, len + 1);
         s->fields[s->field_count] =
             (struct inv_field){.key = s->field_keys[s->field_count],
@@ -532,6 +479,8 @@ static enum inv_status parse_all(const inv_json *body, struct inv_settings *s,
     if (status == INV_OK && params != NULL)
         status = inv_parse_params(params, "/params", &s->params, err);
     if (status == INV_OK)
+        status = inv_settings_check_dims(s, &s->params, "", err);
+    if (status == INV_OK)
         status = inv_json_get_bool(body, "", "require_model", &s->require_model,
                                    err);
     return status;
@@ -584,6 +533,8 @@ enum inv_status inv_settings_patch(const inv_json *body, struct inv_settings *s,
         s->params = (struct inv_search_params){0};
         status = inv_parse_params(params, "/params", &s->params, err);
     }
+    if (status == INV_OK)
+        status = inv_settings_check_dims(s, &s->params, "", err);
     if (status == INV_OK)
         status = inv_json_get_bool(body, "", "require_model", &s->require_model,
                                    err);

@@ -85,6 +85,11 @@ uint64_t inv_settings_space(const struct inv_settings *settings);
 enum inv_status inv_settings_check_model(const struct inv_settings *settings,
                                          const char *model,
                                          struct inv_err *err) INV_MUST_USE;
+/* Can a search have these dims? INV_DIMENSION at at/params/dims/i. */
+enum inv_status inv_settings_check_dims(const struct inv_settings *settings,
+                                        const struct inv_search_params *params,
+                                        const char *at,
+                                        struct inv_err *err) INV_MUST_USE;
 /* [A-Za-z0-9._-]{1,64} */
 enum inv_status inv_check_name(const char *what, const char *name, size_t len,
                                struct inv_err *err) INV_MUST_USE;

@@ -7,6 +7,7 @@
 #include "base/kernels.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static enum inv_status from_text(const struct inv_app *app,
@@ -24,15 +25,24 @@ static enum inv_status from_text(const struct inv_app *app,
         return inv_fail(err, INV_TOO_LARGE,
                         "the text has %zu bytes, at most %zu are taken", len,
                         INV_TEXT_MAX);
+    /* The longest text has 512 tokens, a usual one far fewer: only those that
+     * there are stay in the arena (10,000 documents are one request). */
     size_t rows = s->multi ? INV_TEXT_TOKENS : 1;
-    float *data = inv_arena_alloc(arena, rows * s->dim * sizeof *data);
-    if (data == NULL)
+    float *most = malloc(rows * s->dim * sizeof *most);
+    if (most == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a text");
     enum inv_status status =
         s->multi ? inv_static_model_tokens(model, text, len, role,
-                                           INV_TEXT_TOKENS, data, &rows, err)
+                                           INV_TEXT_TOKENS, most, &rows, err)
                  : inv_static_model_pooled(model, text, len, INV_TEXT_TOKENS,
-                                           data, err);
+                                           most, err);
+    size_t bytes = rows * s->dim * sizeof *most;
+    float *data = status == INV_OK ? inv_arena_alloc(arena, bytes) : NULL;
+    if (data != NULL)
+        memcpy(data, most, bytes);
+    else if (status == INV_OK)
+        status = inv_fail(err, INV_MEMORY, "out of memory for a text");
+    free(most);
     *out = (struct inv_matrix){.data = data, .rows = rows, .dim = s->dim};
     return status;
 }
@@ -120,6 +130,8 @@ enum inv_status inv_take_vectors(const struct inv_app *app,
                                    : app->config.max_doc_tokens,
                              err);
         *out = given->matrix;
+        if (given->matrix.data != NULL)
+            key = given->plural ? "vectors" : "vector"; /* as it was sent */
     }
     bool normalize = s->metric == INV_COSINE && (query || s->multi);
     if (status == INV_OK)

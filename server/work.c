@@ -60,6 +60,14 @@ static enum inv_status read_rebuild(const inv_json *json,
     rebuild->other_encoder = encoder != NULL;
     if (status == INV_OK && encoder != NULL)
         status = inv_settings_parse_encoder(encoder, "/encoder", settings, err);
+    if (status == INV_OK && encoder != NULL &&
+        inv_settings_check_dims(settings, &settings->params, "", NULL) !=
+            INV_OK) {
+        status = inv_fail(err, INV_INVALID,
+                          "the collection's params.dims are not among these "
+                          "dims: PATCH its params first");
+        inv_err_at(err, "/encoder/dims");
+    }
     return status;
 }
 
@@ -132,6 +140,10 @@ static enum inv_status keep_index(struct inv_collection *c,
         change.next->settings.index = *index;
         inv_settings_write(&change.next->settings, &text);
         change.text = text.data;
+        if (text.failed)
+            status = inv_fail(err, INV_MEMORY, "out of memory for settings");
+    }
+    if (status == INV_OK) {
         struct inv_operation op = {.gallery = c->gallery,
                                    .apply = apply_index,
                                    .committed = index_committed,

@@ -120,7 +120,9 @@ export CK_TIMEOUT_MULTIPLIER=$slower CK_VERBOSITY=normal
 export OPENBLAS_NUM_THREADS=1
 case $variant in
 asan)
-    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
+    # Not detect_stack_use_after_return: GCC 12 gives those frames 32 bytes of
+    # alignment where AVX-512 needs 64, and every such kernel crashes.
+    export ASAN_OPTIONS=detect_leaks=1
     export UBSAN_OPTIONS=print_stacktrace=1
     ;;
 tsan) export TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:second_deadlock_stack=1 ;;

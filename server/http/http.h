@@ -53,6 +53,12 @@ struct inv_request {
 const char *inv_request_query(const struct inv_request *request,
                               const char *name);
 
+/* Every argument of the query string must be among `names` (ended by NULL):
+ * INV_INVALID naming the first that is not, and those that are. */
+enum inv_status inv_request_query_allow(const struct inv_request *request,
+                                        const char *const *names,
+                                        struct inv_err *err) INV_MUST_USE;
+
 /* Blocks until bytes arrive: 0 at the end of the body, -1 when the client left
  * before the declared end (change nothing more then), else the count read. */
 ptrdiff_t inv_body_read(struct inv_body_stream *stream, void *out, size_t cap);

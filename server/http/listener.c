@@ -65,14 +65,12 @@ static int listen_on(struct inv_listener *listener,
     if (bind(listener->fd, address->ai_addr, address->ai_addrlen) != 0 ||
         listen(listener->fd, SOMAXCONN) != 0)
         return errno;
-    struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
+    /* The port of either family lies at the same place. */
+    struct sockaddr_in6 bound = {0};
     socklen_t len = sizeof bound;
     if (getsockname(listener->fd, (struct sockaddr *)&bound, &len) != 0)
         return errno;
-    listener->port =
-        ntohs(bound.ss_family == AF_INET6
-                  ? ((const struct sockaddr_in6 *)&bound)->sin6_port
-                  : ((const struct sockaddr_in *)&bound)->sin_port);
+    listener->port = ntohs(bound.sin6_port);
     listener->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return listener->stop < 0 ? errno : 0;
 }

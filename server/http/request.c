@@ -146,6 +146,32 @@ const char *inv_request_query(const struct inv_request *request,
                                   : request->query(request->query_ctx, name);
 }
 
+enum inv_status inv_request_query_allow(const struct inv_request *request,
+                                        const char *const *names,
+                                        struct inv_err *err) {
+    const struct query *query = request->query_ctx;
+    if (request->query != find_argument)
+        return INV_OK; /* not from a request target: none to be listed */
+    for (size_t i = 0; i < query->count; i++) {
+        const char *given = query->arguments[i].name;
+        size_t n = 0;
+        while (names[n] != NULL && strcmp(names[n], given) != 0)
+            n++;
+        if (names[n] != NULL)
+            continue;
+        char list[200] = "";
+        size_t used = 0;
+        for (n = 0; names[n] != NULL && used < sizeof list; n++)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
+                                     n == 0 ? "" : ", ", names[n]);
+        return inv_fail(err, INV_INVALID,
+                        "unknown argument \"%.64s\" in the query string; %s%s",
+                        given,
+                        n == 0 ? "none is taken here" : "known here: ", list);
+    }
+    return INV_OK;
+}
+
 enum inv_status inv_request_target(struct inv_request *request,
                                    const char *target, struct inv_err *err) {
     if (strncasecmp(target, "http://", 7) == 0) {

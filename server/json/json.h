@@ -128,6 +128,12 @@ enum inv_status inv_json_allow(const inv_json *object, const char *at,
                                const char *const *allowed,
                                struct inv_err *err) INV_MUST_USE;
 
+/* Sets the pointer of an error to at/key, the key escaped (~0, ~1). Returns
+ * err->status, so that `return inv_json_point(...)` reads well; err may be
+ * NULL, hence `status`. */
+enum inv_status inv_json_point(struct inv_err *err, enum inv_status status,
+                               const char *at, const char *key);
+
 /* The vectors under `key` of an object of doc: a placeholder left by the
  * scanner, or {"b64","dtype","shape","scale"} decoded here (little-endian;
  * i8 needs "scale", base64 of rows f16; NaN/Inf and the magnitude checked).

@@ -92,12 +92,6 @@ enum inv_status inv_given_decode(struct inv_given *given,
 
 /* ---- json_get.c ---- */
 
-/* Sets the pointer of an error to at/key, the key escaped (~0, ~1). Returns
- * err->status, so that `return inv_json_point(...)` reads well; err may be
- * NULL, hence `status`. */
-enum inv_status inv_json_point(struct inv_err *err, enum inv_status status,
-                               const char *at, const char *key);
-
 /* INV_INVALID "<key> must be <wanted>, not <kind of value>" at at/key. */
 enum inv_status inv_json_wrong_type(struct inv_err *err, const inv_json *value,
                                     const char *at, const char *key,

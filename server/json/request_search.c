@@ -218,24 +218,17 @@ enum inv_status inv_parse_search_batch(const struct inv_json_doc *doc,
 static enum inv_status read_query(const struct inv_json_doc *doc,
                                   const inv_json *object, const char *at,
                                   const struct inv_json_limits *limits,
-                                  struct inv_given *out, struct inv_err *err) {
-    static const char *const fields[] = {"vector", "vectors", NULL};
+                                  struct inv_recall_query *out,
+                                  struct inv_err *err) {
+    static const char *const fields[] = {"vector", "vectors", "text", NULL};
     enum inv_status status = inv_request_object(object, at, err);
     if (status == INV_OK)
         status = inv_json_allow(object, at, fields, err);
-    if (status != INV_OK)
-        return status;
-    if (inv_json_size(object) != 1) {
-        status = inv_fail(err, INV_INVALID,
-                          "a query needs either \"vector\" or \"vectors\", "
-                          "got %s",
-                          inv_json_size(object) == 0 ? "none" : "both");
-        inv_err_at(err, "%s", at);
-        return status;
-    }
-    const char *key =
-        inv_json_get(object, "vector") != NULL ? "vector" : "vectors";
-    return inv_json_get_vectors(doc, object, at, key, limits, out, err);
+    if (status == INV_OK)
+        status =
+            inv_request_subject(doc, object, at, "a query", limits, &out->given,
+                                &out->text, &out->text_len, err);
+    return status;
 }
 
 static enum inv_status read_queries(const struct inv_json_doc *doc,
@@ -272,8 +265,8 @@ enum inv_status inv_parse_recall(const struct inv_json_doc *doc,
                                  const struct inv_json_limits *limits,
                                  struct inv_recall_request *out,
                                  struct inv_err *err) {
-    static const char *const fields[] = {"sample", "limit", "params", "queries",
-                                         NULL};
+    static const char *const fields[] = {"sample", "limit",   "params",
+                                         "model",  "queries", NULL};
     struct inv_recall_request request = {.sample = 100,
                                          .limit = INV_LIMIT_DEFAULT};
     enum inv_status status = inv_request_object(doc->root, "", err);
@@ -287,6 +280,9 @@ enum inv_status inv_parse_recall(const struct inv_json_doc *doc,
                                  &request.limit, err);
     if (status == INV_OK)
         status = read_params(doc->root, "", &request.params, err);
+    if (status == INV_OK)
+        status =
+            inv_request_model(doc->root, "", doc->arena, &request.model, err);
     if (status == INV_OK && inv_json_get(doc->root, "queries") != NULL)
         status = read_queries(doc, limits, &request, err);
     if (status == INV_OK)

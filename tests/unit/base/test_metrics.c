@@ -29,7 +29,7 @@ static void assert_line(const char *line) {
 }
 
 START_TEST(plain_counter_shows_its_sum) {
-    static struct inv_metric m =
+    static struct inv_meter m =
         INV_COUNTER("t_total", "Things\\ done\nhere.", NULL, NULL);
     inv_metric_register(&m);
     ck_assert_str_eq(render(), "# HELP t_total Things\\\\ done\\nhere.\n"
@@ -41,7 +41,7 @@ START_TEST(plain_counter_shows_its_sum) {
 END_TEST
 
 START_TEST(labels_are_shown_and_escaped) {
-    static struct inv_metric m =
+    static struct inv_meter m =
         INV_COUNTER("req_total", "Requests.", "route", "status");
     inv_metric_register(&m);
     inv_counter_add(inv_metric_with(&m, "search", "200"), 2);
@@ -56,9 +56,9 @@ START_TEST(labels_are_shown_and_escaped) {
 END_TEST
 
 START_TEST(gauge_goes_up_and_down) {
-    static struct inv_metric m = INV_GAUGE("depth", "Depth.", "pool", NULL);
+    static struct inv_meter m = INV_GAUGE("depth", "Depth.", "pool", NULL);
     inv_metric_register(&m);
-    struct inv_metric *g = inv_metric_with(&m, "http", NULL);
+    struct inv_meter *g = inv_metric_with(&m, "http", NULL);
     inv_gauge_set(g, 2.5);
     inv_gauge_add(g, -4);
     assert_line("depth{pool=\"http\"} -1.5\n");
@@ -73,10 +73,10 @@ END_TEST
 
 START_TEST(histogram_is_cumulative_and_bounds_are_inclusive) {
     static const double bounds[] = {0.1, 1, 5};
-    static struct inv_metric m =
+    static struct inv_meter m =
         INV_HISTOGRAM("lat_seconds", "Latency.", "route", NULL, bounds);
     inv_metric_register(&m);
-    struct inv_metric *h = inv_metric_with(&m, "x", NULL);
+    struct inv_meter *h = inv_metric_with(&m, "x", NULL);
     static const double values[] = {0.05, 0.1, 0.5, 1, 7, (double)NAN};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         inv_histogram_observe(h, values[i]);
@@ -92,7 +92,7 @@ START_TEST(histogram_is_cumulative_and_bounds_are_inclusive) {
 END_TEST
 
 START_TEST(histogram_without_labels_has_only_le) {
-    static struct inv_metric m =
+    static struct inv_meter m =
         INV_HISTOGRAM("s", "S.", NULL, NULL, inv_seconds_bounds);
     inv_metric_register(&m);
     inv_histogram_observe(&m, 0.00025);
@@ -106,9 +106,9 @@ START_TEST(histogram_without_labels_has_only_le) {
 END_TEST
 
 START_TEST(metrics_come_in_the_order_of_names_and_once) {
-    static struct inv_metric b = INV_COUNTER("b", "B.", NULL, NULL);
-    static struct inv_metric a = INV_COUNTER("a", "A.", NULL, NULL);
-    static struct inv_metric c = INV_COUNTER("c", "C.", NULL, NULL);
+    static struct inv_meter b = INV_COUNTER("b", "B.", NULL, NULL);
+    static struct inv_meter a = INV_COUNTER("a", "A.", NULL, NULL);
+    static struct inv_meter c = INV_COUNTER("c", "C.", NULL, NULL);
     inv_metric_register(&b);
     inv_metric_register(&a);
     inv_metric_register(&c);
@@ -122,7 +122,7 @@ START_TEST(metrics_come_in_the_order_of_names_and_once) {
 END_TEST
 
 START_TEST(too_many_combinations_end_in_other) {
-    static struct inv_metric m = INV_COUNTER("k", "K.", "id", NULL);
+    static struct inv_meter m = INV_COUNTER("k", "K.", "id", NULL);
     inv_metric_register(&m);
     char id[32];
     for (int i = 0; i < INV_METRIC_CHILDREN + 100; i++) {
@@ -136,7 +136,7 @@ START_TEST(too_many_combinations_end_in_other) {
 END_TEST
 
 START_TEST(long_values_are_cut_and_found_again) {
-    static struct inv_metric m = INV_COUNTER("l", "L.", "id", NULL);
+    static struct inv_meter m = INV_COUNTER("l", "L.", "id", NULL);
     char id[300];
     memset(id, 'x', sizeof id);
     id[sizeof id - 1] = '\0';
@@ -146,8 +146,8 @@ START_TEST(long_values_are_cut_and_found_again) {
 }
 END_TEST
 
-static struct inv_metric shared = INV_COUNTER("sh", "S.", "n", NULL);
-static struct inv_metric timing =
+static struct inv_meter shared = INV_COUNTER("sh", "S.", "n", NULL);
+static struct inv_meter timing =
     INV_HISTOGRAM("ti", "T.", NULL, NULL, inv_seconds_bounds);
 
 static void *count(void *arg) {

@@ -516,6 +516,13 @@ static long double exact(struct inv_value v) {
                                    : (long double)v.as.number;
 }
 
+/* op: an index into gt, gte, lt, lte, match. */
+static bool compares(long double left, size_t op, long double right) {
+    const bool answers[] = {left > right, left >= right, left < right,
+                            left <= right, left == right};
+    return answers[op];
+}
+
 START_TEST(numbers_compare_as_mathematics_has_it) {
     static const char *const ops[] = {"gt", "gte", "lt", "lte"};
     static const char *const keys[] = {"year", "price", "x"};
@@ -531,11 +538,7 @@ START_TEST(numbers_compare_as_mathematics_has_it) {
             integral ? n(some_integer()) : d(some_number());
         long double left = exact(value);
         long double right = exact(bound);
-        bool want = op == 0   ? left > right
-                    : op == 1 ? left >= right
-                    : op == 2 ? left < right
-                    : op == 3 ? left <= right
-                              : left == right;
+        bool want = compares(left, op, right);
         struct inv_condition c =
             op < 4 ? range(keys[f], ops[op], bound) : MATCH(keys[f], bound);
         if (op == 4 && f == 0 && bound.kind == INV_VALUE_FLOAT &&

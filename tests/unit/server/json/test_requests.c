@@ -431,7 +431,7 @@ START_TEST(a_recall_measurement_samples_or_takes_queries) {
     ck_assert_int_eq(inv_parse_recall(&doc, &limits, &recall, &err), INV_OK);
     ck_assert_uint_eq(recall.query_count, 2);
     ck_assert_uint_eq(recall.params.ef, 9);
-    ck_assert_uint_eq(recall.queries[1].matrix.rows, 2);
+    ck_assert_uint_eq(recall.queries[1].given.matrix.rows, 2);
     static const struct bad cases[] = {
         {"{\"sample\":0}", "/sample", "10000", "0"},
         {"{\"sample\":5,\"queries\":[{\"vector\":[1]}]}", "/sample", "sample",
@@ -439,9 +439,9 @@ START_TEST(a_recall_measurement_samples_or_takes_queries) {
         {"{\"queries\":[]}", "/queries", "10000", "0"},
         {"{\"queries\":[{}]}", "/queries/0", "vectors", "none"},
         {"{\"queries\":[{\"vector\":[1],\"vectors\":[[1]]}]}", "/queries/0",
-         "vectors", "both"},
+         "exactly one", "\"vector\" \"vectors\""},
         {"{\"queries\":[[1]]}", "/queries/0", "an object", "an array"},
-        {"{\"queries\":[{\"text\":\"a\"}]}", "/queries/0/text", "unknown",
+        {"{\"queries\":[{\"texts\":\"a\"}]}", "/queries/0/texts", "unknown",
          "text"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
