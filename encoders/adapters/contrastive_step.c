@@ -73,7 +73,8 @@ static double softmax_row(float *row, size_t count, size_t positive) {
     for (size_t j = 0; j < count; j++)
         row[j] *= factor;
     row[positive] -= 1;
-    return log(sum) - at_positive;
+    /* the top itself is 1 of the sum */
+    return log(sum > 1 ? sum : 1) - at_positive;
 }
 
 /* Adds the gradient of sigmoid(alpha (r - lambda)) r; returns that term. Rows
