@@ -53,11 +53,12 @@ struct inv_contrastive_choice {
 
 /* Starts at `start` (rows = gallery_dim, cols = dim), which stays as it is.
  * With temperature 0 and 100 pairs or more, every seventh document is held out
- * (neither positive nor negative), temperature and stop are what ranks the
- * held-out pairs best, and the fit is repeated on all of them; with fewer pairs
- * it is .05 and 200 steps. A gallery beyond `columns` competes with the
- * documents of the pairs and a sample of the others. INV_INVALID,
- * INV_DIMENSION, INV_MEMORY, INV_CANCELLED. */
+ * (neither positive nor negative), the temperature is what ranks the
+ * held-out pairs best, the stop the last step within one standard error of it,
+ * and the fit is repeated on all of them; with fewer pairs it is .05 and 200
+ * steps. A gallery beyond `columns` competes with the documents of the pairs
+ * and a sample of the others. INV_INVALID, INV_DIMENSION, INV_MEMORY,
+ * INV_CANCELLED. */
 enum inv_status inv_fit_contrastive(const struct inv_map *start,
                                     const struct inv_relevance *relevance,
                                     const struct inv_contrastive *options,

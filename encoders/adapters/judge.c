@@ -115,13 +115,13 @@ enum inv_status inv_judge_pairs(const float *w, const float *b, size_t rows,
                                 const uint32_t *document, const uint32_t *which,
                                 size_t count, const float *gallery,
                                 size_t gallery_count, double *ndcg,
-                                struct inv_err *err) {
+                                double *error, struct inv_err *err) {
     size_t depth =
         gallery_count < INV_JUDGE_DEPTH ? gallery_count : INV_JUDGE_DEPTH;
     float *mapped = calloc((count + 1) * rows, sizeof *mapped);
     uint32_t *ids = malloc((count + 1) * depth * sizeof *ids);
     enum inv_status status = INV_OK;
-    double sum = 0;
+    double sum = 0, squares = 0;
     if (mapped == NULL || ids == NULL) {
         status =
             inv_fail(err, INV_MEMORY, "out of memory judging %zu pairs", count);
@@ -137,10 +137,17 @@ enum inv_status inv_judge_pairs(const float *w, const float *b, size_t rows,
                             ids, NULL, err);
     for (size_t i = 0; i < count && status == INV_OK; i++)
         for (size_t j = 0; j < depth; j++)
-            if (ids[i * depth + j] == document[which[i]])
-                sum += 1 / log2((double)j + 2);
-    if (status == INV_OK)
-        *ndcg = count > 0 ? sum / (double)count : 0;
+            if (ids[i * depth + j] == document[which[i]]) {
+                double gain = 1 / log2((double)j + 2);
+                sum += gain;
+                squares += gain * gain;
+            }
+    if (status == INV_OK) {
+        double n = count > 0 ? (double)count : 1;
+        double variance = squares / n - sum / n * (sum / n);
+        *ndcg = sum / n;
+        *error = variance > 0 ? sqrt(variance / n) : 0;
+    }
 done:
     free(mapped);
     free(ids);

@@ -37,12 +37,14 @@ void inv_judge_measure(const uint32_t *ids, size_t depth,
                        double *recall);
 
 /* Mean nDCG@10 of normalise(W x + b) for the pairs which[0 .. count), of which
- * pair i has one answer, document[i]. w: rows x cols, gallery of `rows`. */
+ * pair i has one answer, document[i], and the standard error of that mean. w:
+ * rows x cols, gallery of `rows`. */
 enum inv_status inv_judge_pairs(const float *w, const float *b, size_t rows,
                                 size_t cols, const float *queries,
                                 const uint32_t *document, const uint32_t *which,
                                 size_t count, const float *gallery,
                                 size_t gallery_count, double *ndcg,
+                                double *error,
                                 struct inv_err *err) INV_MUST_USE;
 
 /* The cascade: a list of `depth` rows that the bridge found, of which those
