@@ -56,6 +56,7 @@ extern const struct inv_command inv_cmd_rebuild;
 extern const struct inv_command inv_cmd_compact;
 extern const struct inv_command inv_cmd_jobs;
 extern const struct inv_command inv_cmd_verify;
+extern const struct inv_command inv_cmd_fit;
 
 /* Finds argv[0] in a table and runs it with what follows; an unknown word is a
  * usage error with the nearest name. */

@@ -1,6 +1,6 @@
 """Who may include whom. The layers: base -> libc and BLAS; encoders -> base
 and LAPACK; index -> base; server -> everything below; cli -> base and the
-server's JSON and request contracts. encoders and index never see each other.
+server's JSON and request contracts, and the adapters. encoders and index never see each other.
 And one third-party library in one place. tests/, bench/ and deploy/ may look
 at everything, but nobody includes a .c file.
 """
@@ -17,7 +17,7 @@ LAYERS = {
     "index": ("index/*", "base/*"),
     "server": ("server/*", "index/*", "encoders/*", "base/*"),
     "cli": ("cli/*", "base/*", "server/json/json*.h", "server/requests.h",
-            "server/verify.h"),
+            "server/verify.h", "encoders/adapters/*.h"),
 }
 
 # header -> the files that may include it
