@@ -138,6 +138,8 @@ inv_shim_search(const void *index, const float *query,
                 int64_t *labels, struct inv_shim_text *text) {
     return guarded(text, [&] {
         const auto *base = static_cast<const faiss::Index *>(index);
+        if (base == nullptr)
+            throw std::invalid_argument("there is no index");
         const auto *scan =
             dynamic_cast<const faiss::IndexIVFPQFastScan *>(base);
         if (scan != nullptr && request->nprobe != 0 &&
