@@ -55,7 +55,7 @@ PROGRAMS := $(BUILD)/invard $(BUILD)/invar
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all help deps faiss demo test lint check-asan check-tsan bench \
-	bench-scifact fuzz crash soak install clean
+	bench-scifact fuzz crash install clean
 
 all: $(PROGRAMS) ## build invard and invar (VARIANT=release|debug|asan|tsan)
 
@@ -180,8 +180,6 @@ FUZZ_SOURCES := tests/fuzz/fuzz_json.c tests/support/fuzz_entry.c \
 crash: faiss ## kill -9 during writes, ROUNDS=50 times, then verify
 	@$(SCRIPT) ROUNDS=$(or $(ROUNDS),50) tests/crash/run.sh
 
-soak: faiss ## writes, searches and rebuilds at once, for MINUTES=10
-	@$(SCRIPT) MINUTES=$(or $(MINUTES),10) tests/soak/run.sh
 
 # The shipped files name /usr/local: another PREFIX is written into the copies.
 # A configuration that is there already is left alone.
