@@ -13,6 +13,7 @@
 #include "index/writer.h"
 
 struct inv_build {
+    int64_t space;   /* whose parts; 0: the gallery's */
     bool everything; /* all parts; else fresh ones and small sealed ones */
     struct inv_ann_config config; /* type may be INV_ANN_AUTO */
     /* true cancels. May be NULL. */
@@ -32,9 +33,9 @@ enum inv_status inv_gallery_build(struct inv_gallery *gallery,
                                   struct inv_err *err) INV_MUST_USE;
 
 /* Is there something to seal: a full fresh part, or at least `idle_entries`
- * fresh ones and no change for idle_ns? */
+ * fresh ones of one space and no change for idle_ns? *space says where. */
 bool inv_gallery_wants_build(struct inv_gallery *gallery, size_t idle_entries,
-                             int64_t idle_ns);
+                             int64_t idle_ns, int64_t *space);
 
 /* What "auto" means for so many entries of so many dimensions. */
 enum inv_ann_type inv_ann_auto(size_t count, size_t dim);

@@ -107,15 +107,35 @@ enum inv_status inv_db_set_alias(struct inv_db *db, const char *name,
 enum inv_status inv_db_delete_alias(struct inv_db *db, const char *name,
                                     struct inv_err *err) INV_MUST_USE;
 
+struct inv_space_row {
+    int64_t space;
+    uint64_t hash;
+    const char *model, *revision;
+    size_t dim;
+    const char *settings; /* NULL: those of the collection */
+    int64_t created_ms;
+};
+/* Sets row->space. */
 enum inv_status inv_db_add_space(struct inv_db *db, int64_t collection,
-                                 uint64_t hash, const char *model,
-                                 const char *revision, size_t dim,
-                                 int64_t *space,
+                                 struct inv_space_row *row,
                                  struct inv_err *err) INV_MUST_USE;
+enum inv_status inv_db_set_space(struct inv_db *db, int64_t space,
+                                 const char *settings,
+                                 struct inv_err *err) INV_MUST_USE;
+/* Those of a collection, oldest first. */
+enum inv_status inv_db_spaces(
+    struct inv_db *db, int64_t collection,
+    enum inv_status (*each)(void *ctx, const struct inv_space_row *row,
+                            struct inv_err *err),
+    void *ctx, struct inv_err *err) INV_MUST_USE;
 /* The number of the space with this hash; 0 when there is none. */
 enum inv_status inv_db_find_space(struct inv_db *db, int64_t collection,
                                   uint64_t hash, int64_t *space,
                                   struct inv_err *err) INV_MUST_USE;
+/* The space with its encoder states, queries and adapters. Its vectors must be
+ * gone (inv_gallery_drop_space). */
+enum inv_status inv_db_delete_space(struct inv_db *db, int64_t space,
+                                    struct inv_err *err) INV_MUST_USE;
 
 enum inv_status inv_db_segments(struct inv_db *db, int64_t collection,
                                 enum inv_status (*each)(void *ctx, uint64_t gen,
@@ -129,7 +149,8 @@ enum inv_status inv_db_delete_segment(struct inv_db *db, int64_t collection,
                                       struct inv_err *err) INV_MUST_USE;
 
 struct inv_state_row {
-    uint32_t state;
+    int64_t space;
+    uint32_t state; /* numbered per collection */
     uint64_t hash;
     const char *settings;
     const void *learned;
@@ -154,26 +175,53 @@ struct inv_document_row {
     size_t payload_len;
     int64_t space;
     uint64_t vseq;
+    uint64_t source; /* vseq beside which it was posted; 0: the document's */
     struct inv_place place;
 };
-/* By id. The strings are valid until the connection's next call. */
+/* What a vector says of its document: the vseq that came with the document.
+ * All vectors of a document say the same; one posted for another says a stale
+ * one. */
+static inline uint64_t
+inv_document_seq(const struct inv_document_row *row) {
+    return row->source != 0 ? row->source : row->vseq;
+}
+/* By id, with its vector in `space`, or in another where it has none there (0:
+ * in any). The strings are valid until the connection's next call. */
 enum inv_status inv_db_find(struct inv_db *db, int64_t collection,
-                            const char *id, size_t id_len,
+                            const char *id, size_t id_len, int64_t space,
                             struct inv_document_row *out,
                             struct inv_err *err) INV_MUST_USE;
-/* By number: payload, version, vseq. */
-enum inv_status inv_db_find_doc(struct inv_db *db, int64_t doc,
+/* By number, with its vector in `space`; without one doc is 0. space 0: with
+ * any vector. */
+enum inv_status inv_db_find_doc(struct inv_db *db, int64_t doc, int64_t space,
                                 struct inv_document_row *out,
                                 struct inv_err *err) INV_MUST_USE;
+struct inv_vector_row {
+    int64_t space;
+    uint64_t vseq, source;
+    struct inv_place place;
+};
+#define INV_SPACES_MAX 8 /* models of a collection */
+/* The vectors of a document, one per space, into out[INV_SPACES_MAX]. */
+enum inv_status inv_db_vectors(struct inv_db *db, int64_t doc,
+                               struct inv_vector_row *out, size_t *count,
+                               struct inv_err *err) INV_MUST_USE;
 /* doc == 0: inserts and sets *doc; else updates. keep_payload leaves it. */
 enum inv_status inv_db_put_document(struct inv_db *db, int64_t collection,
                                     const char *id, size_t id_len,
                                     uint64_t version, const char *payload,
                                     size_t payload_len, int64_t *doc,
                                     struct inv_err *err) INV_MUST_USE;
-enum inv_status inv_db_put_vector(struct inv_db *db, int64_t doc, int64_t space,
-                                  uint64_t vseq, const struct inv_place *place,
+enum inv_status inv_db_put_vector(struct inv_db *db, int64_t doc,
+                                  const struct inv_vector_row *row,
                                   struct inv_err *err) INV_MUST_USE;
+enum inv_status inv_db_delete_vectors(struct inv_db *db, int64_t doc,
+                                      struct inv_err *err) INV_MUST_USE;
+/* Every vector of a space; *alone: how many documents have no other, in which
+ * case nothing is deleted. */
+enum inv_status inv_db_delete_vectors_in(struct inv_db *db, int64_t space,
+                                         uint64_t *alone,
+                                         struct inv_err *err) INV_MUST_USE;
 /* Moves a vector that still is `vseq`; *moved says whether it was. */
 enum inv_status inv_db_move_vector(struct inv_db *db, int64_t doc,
                                    int64_t space, uint64_t vseq,
@@ -186,6 +234,98 @@ enum inv_status inv_db_delete_document(struct inv_db *db, int64_t doc,
 enum inv_status inv_db_documents(
     struct inv_db *db, int64_t collection, bool with_payload,
     enum inv_status (*each)(void *ctx, const struct inv_document_row *row,
+                            struct inv_err *err),
+    void *ctx, struct inv_err *err) INV_MUST_USE;
+
+/* ---- upgrades (catalog_upgrades.c) ---- */
+
+/* A query's vector in a model, with its vector in another (old_space 0: none),
+ * with documents that answer it (relevant NULL: none), or both. Vectors are
+ * rows x dim f32 as bytes. */
+struct inv_query_row {
+    int64_t space;
+    const char *key;
+    size_t key_len;
+    size_t rows, old_rows;
+    const void *vector, *old_vector;
+    size_t vector_len, old_vector_len;
+    int64_t old_space;
+    const char *relevant; /* JSON array of ids */
+    bool fit_only;
+    const char *label; /* NULL: none */
+};
+/* Replaces a query of the same key. */
+enum inv_status inv_db_put_query(struct inv_db *db, int64_t collection,
+                                 const struct inv_query_row *row,
+                                 struct inv_err *err) INV_MUST_USE;
+/* In the order they came first. */
+enum inv_status inv_db_queries(
+    struct inv_db *db, int64_t collection, int64_t space,
+    enum inv_status (*each)(void *ctx, const struct inv_query_row *row,
+                            struct inv_err *err),
+    void *ctx, struct inv_err *err) INV_MUST_USE;
+enum inv_status inv_db_count_queries(struct inv_db *db, int64_t space,
+                                     uint64_t *count,
+                                     struct inv_err *err) INV_MUST_USE;
+enum inv_status inv_db_delete_queries(struct inv_db *db, int64_t space,
+                                      struct inv_err *err) INV_MUST_USE;
+
+struct inv_adapter_row {
+    int64_t id;
+    const char *name;
+    int64_t from, to; /* spaces, of backward */
+    const char *kind, *verdict;
+    double break_even;
+    bool degraded;
+    const char *request, *report;
+    const void *backward, *forward; /* forward NULL: none */
+    size_t backward_len, forward_len;
+    const void *backward_scores, *forward_scores; /* NULL: none */
+    size_t backward_scores_len, forward_scores_len;
+    int64_t created_ms;
+};
+/* Sets row->id. A name that is there: INV_CONFLICT. */
+enum inv_status inv_db_add_adapter(struct inv_db *db, int64_t collection,
+                                   struct inv_adapter_row *row,
+                                   struct inv_err *err) INV_MUST_USE;
+/* Oldest first. */
+enum inv_status inv_db_adapters(
+    struct inv_db *db, int64_t collection,
+    enum inv_status (*each)(void *ctx, const struct inv_adapter_row *row,
+                            struct inv_err *err),
+    void *ctx, struct inv_err *err) INV_MUST_USE;
+enum inv_status inv_db_delete_adapter(struct inv_db *db, int64_t id,
+                                      struct inv_err *err) INV_MUST_USE;
+
+/* Where an upgrade stands. */
+struct inv_upgrade_row {
+    const char *state; /* "": there is none */
+    int64_t target, adapter, undo;
+};
+/* state "" where there is no row. */
+enum inv_status inv_db_upgrade(struct inv_db *db, int64_t collection,
+                               struct inv_upgrade_row *out,
+                               struct inv_err *err) INV_MUST_USE;
+enum inv_status inv_db_set_upgrade(struct inv_db *db, int64_t collection,
+                                   const struct inv_upgrade_row *row,
+                                   struct inv_err *err) INV_MUST_USE;
+
+struct inv_journal_row {
+    int64_t id, at_ms;
+    const char *action;
+    struct inv_upgrade_row after, before; /* after.undo: this row's id */
+    const char *settings_before;          /* NULL: they stayed */
+    bool forced;
+    const char *note;
+};
+/* Sets row->id. */
+enum inv_status inv_db_add_journal(struct inv_db *db, int64_t collection,
+                                   struct inv_journal_row *row,
+                                   struct inv_err *err) INV_MUST_USE;
+/* Newest first, at most `limit`; the row `only` alone when it is not 0. */
+enum inv_status inv_db_journal(
+    struct inv_db *db, int64_t collection, int64_t only, uint32_t limit,
+    enum inv_status (*each)(void *ctx, const struct inv_journal_row *row,
                             struct inv_err *err),
     void *ctx, struct inv_err *err) INV_MUST_USE;
 

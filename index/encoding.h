@@ -18,7 +18,8 @@ enum inv_keep_codes {
 
 struct inv_encoding {
     struct inv_ref ref;
-    uint32_t state;   /* number in the catalog; 0 has learned nothing */
+    int64_t space;    /* of the stored vectors, the catalog's number */
+    uint32_t state;   /* number in the catalog; the first has learned nothing */
     uint64_t hash;    /* of every parameter and of what was learned */
     size_t code_dim;  /* floats that encode() writes */
     size_t ann_dim;   /* the first of them are indexed */

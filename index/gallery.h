@@ -33,10 +33,12 @@ struct inv_gallery_options {
     size_t fresh_limit; /* entries of a fresh segment; 0: INV_FRESH_DEFAULT */
     uint64_t next_vseq, next_version, next_gen;
     struct inv_schema *schema;
-    /* every encoding that a segment may have been made with; the last one is
-     * for what comes next */
+    int64_t space; /* of the gallery */
+    /* every encoding that a segment may have been made with; the last one of a
+     * space is for what comes next in it */
     struct inv_encoding *const *encodings;
     size_t encoding_count;
+    struct inv_ref *context; /* of the first view: a reference is taken */
 };
 
 /* Reads the catalog, opens logs and segments. A segment that is missing or
@@ -69,7 +71,7 @@ enum inv_put_mode { INV_PUT_UPSERT, INV_PUT_INSERT, INV_PUT_UPDATE };
 struct inv_put {
     const char *id;
     size_t id_len;
-    int64_t space;
+    int64_t space; /* of the view: inv_view_encoding knows it */
     struct inv_codes codes;              /* as they are to be stored */
     const struct inv_encoding *encoding; /* that made `code`; may be outdated */
     float *code;                         /* code_dim floats; is changed */
@@ -87,16 +89,37 @@ enum inv_status inv_gallery_check(struct inv_gallery *gallery,
                                   struct inv_db *db, enum inv_put_mode mode,
                                   const struct inv_put *puts, size_t count,
                                   struct inv_err *err) INV_MUST_USE;
+/* Replaces the document: what vectors it has in other spaces are vectors of
+ * something else now and go. */
 enum inv_status inv_gallery_put(struct inv_gallery *gallery, struct inv_db *db,
                                 struct inv_put *put,
                                 struct inv_err *err) INV_MUST_USE;
+
+/* A vector of a stored document in another space than it came in. */
+struct inv_beside {
+    struct inv_put put; /* id, space, codes, encoding, code */
+    uint64_t seq;       /* of the document it was computed from; 0: as it is */
+    enum {
+        INV_BESIDE_STORED,
+        INV_BESIDE_UNCHANGED, /* the same bytes are there */
+        INV_BESIDE_MISSING,   /* no such document */
+        INV_BESIDE_STALE,     /* it has been replaced since: see now */
+        INV_BESIDE_OWN,       /* the document itself came in this space */
+    } result;                 /* out */
+    uint64_t now;             /* out: the document's seq */
+};
+/* Payload, version and the vectors of other spaces stay. A result other than
+ * STORED changes nothing. */
+enum inv_status inv_gallery_put_beside(struct inv_gallery *gallery,
+                                       struct inv_db *db,
+                                       struct inv_beside *beside,
+                                       struct inv_err *err) INV_MUST_USE;
 /* *found says whether it was there. */
 enum inv_status inv_gallery_remove(struct inv_gallery *gallery,
                                    struct inv_db *db, const char *id,
                                    size_t id_len, bool *found,
                                    struct inv_err *err) INV_MUST_USE;
-/* Replaces the payload of document `doc` (its vseq as found). `row`: a
- * reference is taken. */
+/* Replaces the payload of a document as found. `row`: a reference is taken. */
 enum inv_status inv_gallery_set_payload(struct inv_gallery *gallery,
                                         struct inv_db *db,
                                         const struct inv_document_row *document,
@@ -110,10 +133,27 @@ enum inv_status inv_gallery_set_schema(struct inv_gallery *gallery,
                                        struct inv_db *db,
                                        struct inv_schema *schema,
                                        struct inv_err *err) INV_MUST_USE;
-/* What comes next is encoded with this one (a reference is taken). */
+/* What comes next in its space is encoded with this one (a reference is
+ * taken). A space that the view does not have yet is added; more than
+ * INV_SPACES_MAX: INV_CONFLICT. */
 enum inv_status inv_gallery_set_encoding(struct inv_gallery *gallery,
                                          struct inv_encoding *encoding,
                                          struct inv_err *err) INV_MUST_USE;
+/* Hangs something else on the view (a reference is taken). */
+enum inv_status inv_gallery_set_context(struct inv_gallery *gallery,
+                                        struct inv_ref *context,
+                                        struct inv_err *err) INV_MUST_USE;
+/* Makes another of the view's spaces the gallery's. Walks every entry: about
+ * .1 s a million. */
+enum inv_status inv_gallery_set_space(struct inv_gallery *gallery,
+                                      int64_t space,
+                                      struct inv_err *err) INV_MUST_USE;
+/* Takes a space out of the view, with its vectors and segments. Not the
+ * gallery's, and not while a document has no other vector: INV_CONFLICT with
+ * their number. The space's own rows stay (inv_db_delete_space). */
+enum inv_status inv_gallery_drop_space(struct inv_gallery *gallery,
+                                       struct inv_db *db, int64_t space,
+                                       struct inv_err *err) INV_MUST_USE;
 
 /* ---- the writer's part of a commit ---- */
 

@@ -4,6 +4,13 @@
  * they point into. One atomic change of a collection = one new view; whatever
  * did not change is shared with the view before.
  *
+ * A collection may hold vectors of several spaces (models). Each part is of
+ * one. The gallery's space comes first: its entries are what a search finds.
+ * Of another space's part a search finds only the entries whose document has
+ * no vector in the gallery's space; the others are `shadowed`, and serve who
+ * asks for the vector of a document (inv_view_find_doc). So a document is
+ * found once.
+ *
  * All of it is reference counted. A fresh part grows in place behind `count`,
  * which an older view never sees.
  */
@@ -32,19 +39,28 @@ struct inv_entry {
     struct inv_place place;
 };
 
+struct inv_doc_table; /* from documents to entries */
+
 /* The entries of a segment, ascending by vseq; entry i is row i of its index.
  * Grows (fresh) up to `cap` without moving. */
 struct inv_entries {
     struct inv_ref ref;
     size_t cap;
     struct inv_entry *items;
-    struct inv_ids *ids;   /* memory of the ids, shared between tables */
+    struct inv_ids *ids;        /* memory of the ids, shared between tables */
+    struct inv_doc_table *docs; /* may be shared by a copy of the items */
     struct inv_row **rows; /* fresh: payload values, owned; NULL if sealed */
 };
 /* `cap` entries; address space only until they are written. `ids` shared when
  * given (a new reference is taken). NULL: out of memory. */
 struct inv_entries *inv_entries_new(size_t cap, bool with_rows,
                                     struct inv_ids *ids);
+/* The same items in a table of their own, their ids and documents shared. */
+struct inv_entries *inv_entries_copy(const struct inv_entries *entries,
+                                     size_t count, bool with_rows);
+/* items[i] has got its document: it can be found by it from now on. False:
+ * the table of documents is full (after very many discarded attempts). */
+bool inv_entries_link(struct inv_entries *entries, size_t i) INV_MUST_USE;
 /* Copies an id into the table's memory; NULL: out of memory. */
 const char *inv_entries_keep_id(struct inv_entries *entries, const char *id,
                                 size_t len);
@@ -95,8 +111,21 @@ struct inv_part {
     struct inv_live *live;
     struct inv_shared_postings *postings; /* NULL: fresh */
     struct inv_overlay *overlay;          /* NULL: empty */
-    size_t count;                         /* entries to look at */
-    bool live_owned; /* of a view being edited: `live` may be written to */
+    struct inv_live *shadowed; /* entries whose document the gallery's space
+                                  has; NULL in that space. Copied on write;
+                                  says nothing of entries that are not live */
+    size_t count;              /* entries to look at */
+    bool live_owned;     /* of a view being edited: `live` may be written to */
+    bool shadowed_owned; /* likewise */
+};
+
+static inline int64_t inv_part_space(const struct inv_part *part) {
+    return part->segment->encoding->space;
+}
+
+struct inv_view_space {
+    int64_t space;
+    struct inv_encoding *encoding; /* of what comes next in it */
 };
 
 struct inv_view {
@@ -104,16 +133,42 @@ struct inv_view {
     uint64_t version; /* documents of a later version are not in here */
     struct inv_vlog_set *logs;
     struct inv_schema *schema;
-    struct inv_encoding *encoding; /* of what comes next */
+    struct inv_view_space spaces[INV_SPACES_MAX]; /* the gallery's first */
+    size_t space_count;
+    struct inv_ref *context; /* what the pipelines hang on a view, changed in
+                                the same moment as the rest; NULL: nothing */
     struct inv_filter_cache *filters;
     size_t count;
     struct inv_part parts[];
 };
 
+static inline int64_t inv_view_gallery(const struct inv_view *view) {
+    return view->spaces[0].space;
+}
+/* Of what comes next in a space (0: the gallery's); NULL: no such space. */
+struct inv_encoding *inv_view_encoding(const struct inv_view *view,
+                                       int64_t space);
+
 /* A copy that shares everything, with room for `more` parts. */
 struct inv_view *inv_view_copy(const struct inv_view *view, size_t more);
 
+/* Documents: entries that are live and not shadowed. */
 size_t inv_view_live(const struct inv_view *view);
+size_t inv_part_home(const struct inv_part *part); /* those of a part */
+
+/* Of the documents of the gallery's space, how many have a vector in `space`
+ * as well; and how many documents have one in `space` and not in the gallery's.
+ */
+struct inv_coverage {
+    size_t gallery, both, alone;
+};
+struct inv_coverage inv_view_coverage(const struct inv_view *view,
+                                      int64_t space);
+
+/* The live entry of a document in a space; false when it has none there. */
+bool inv_view_find_doc(const struct inv_view *view, int64_t space, int64_t doc,
+                       size_t *part, size_t *entry);
+bool inv_part_find_doc(const struct inv_part *part, int64_t doc, size_t *entry);
 
 /* The part and entry of a vseq; false when it is not there. */
 bool inv_view_find(const struct inv_view *view, uint64_t vseq, size_t *part,
@@ -121,8 +176,8 @@ bool inv_view_find(const struct inv_view *view, uint64_t vseq, size_t *part,
 bool inv_entries_find(const struct inv_entries *entries, size_t count,
                       uint64_t vseq, size_t *entry);
 
-/* out (inv_bitset_words(part->count) words) = live entries that match the bound
- * filter by indexed fields and ids (NULL: all live). *scanned: entries tested
+/* out (inv_bitset_words(part->count) words) = live entries, without shadowed
+ * ones, that match the bound filter by indexed fields and ids (NULL: all). *scanned: entries tested
  * one by one. When the filter needs a scan, out is a superset. */
 void inv_part_select(const struct inv_part *part,
                      const struct inv_filter *filter, uint64_t *out,
