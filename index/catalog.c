@@ -289,6 +289,20 @@ enum inv_status inv_sql_finish(struct inv_db *db, sqlite3_stmt *statement,
     return status;
 }
 
+enum inv_status inv_sql_count(struct inv_db *db, enum inv_sql sql, int64_t of,
+                              uint64_t *count, struct inv_err *err) {
+    sqlite3_stmt *statement;
+    bool row = false;
+    enum inv_status status = inv_sql_bind(db, sql, &statement, err, "i", of);
+    if (status == INV_OK)
+        status = inv_sql_step(db, statement, &row, err);
+    if (status != INV_OK)
+        return status;
+    *count = row ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    return INV_OK;
+}
+
 const char *inv_sql_text(sqlite3_stmt *statement, int column) {
     const char *text = (const char *)sqlite3_column_text(statement, column);
     return text == NULL ? "" : text;

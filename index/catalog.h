@@ -181,8 +181,7 @@ struct inv_document_row {
 /* What a vector says of its document: the vseq that came with the document.
  * All vectors of a document say the same; one posted for another says a stale
  * one. */
-static inline uint64_t
-inv_document_seq(const struct inv_document_row *row) {
+static inline uint64_t inv_document_seq(const struct inv_document_row *row) {
     return row->source != 0 ? row->source : row->vseq;
 }
 /* By id, with its vector in `space`, or in another where it has none there (0:

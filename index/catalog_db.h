@@ -32,50 +32,118 @@
     X(DELETE_SEGMENTS_OF, "DELETE FROM segments WHERE collection = ?1")        \
     X(DELETE_STATES_OF, "DELETE FROM encoder_states WHERE collection = ?1")    \
     X(DELETE_SPACES_OF, "DELETE FROM spaces WHERE collection = ?1")            \
+    X(DELETE_QUERIES_OF, "DELETE FROM model_queries WHERE collection = ?1")    \
+    X(DELETE_ADAPTERS_OF, "DELETE FROM adapters WHERE collection = ?1")        \
+    X(DELETE_UPGRADE_OF, "DELETE FROM upgrades WHERE collection = ?1")         \
+    X(DELETE_JOURNAL_OF, "DELETE FROM journal WHERE collection = ?1")          \
     X(DELETE_ALIASES_OF, "DELETE FROM aliases WHERE collection = ?1")          \
     X(DELETE_COLLECTION, "DELETE FROM collections WHERE id = ?1")              \
     X(ALIASES, "SELECT name, collection FROM aliases ORDER BY name")           \
     X(SET_ALIAS, "INSERT OR REPLACE INTO aliases VALUES(?1, ?2)")              \
     X(DELETE_ALIAS, "DELETE FROM aliases WHERE name = ?1")                     \
-    X(ADD_SPACE, "INSERT INTO spaces(collection, hash, model, revision, dim)"  \
-                 " VALUES(?1, ?2, ?3, ?4, ?5)")                                \
+    X(ADD_SPACE,                                                               \
+      "INSERT INTO spaces(collection, hash, model, revision, dim, settings,"   \
+      " created_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")                       \
+    X(SET_SPACE, "UPDATE spaces SET settings = ?2 WHERE id = ?1")              \
+    X(SPACES, "SELECT id, hash, model, revision, dim, settings, created_ms"    \
+              " FROM spaces WHERE collection = ?1 ORDER BY id")                \
+    X(DELETE_SPACE, "DELETE FROM spaces WHERE id = ?1")                        \
+    X(DELETE_STATES_IN, "DELETE FROM encoder_states WHERE space = ?1")         \
+    X(DELETE_ADAPTERS_IN,                                                      \
+      "DELETE FROM adapters WHERE from_space = ?1 OR to_space = ?1")           \
     X(FIND_SPACE, "SELECT id FROM spaces WHERE collection = ?1 AND hash = ?2") \
     X(SEGMENTS, "SELECT gen FROM segments WHERE collection = ?1 ORDER BY gen") \
     X(ADD_SEGMENT, "INSERT INTO segments VALUES(?1, ?2)")                      \
     X(DELETE_SEGMENT,                                                          \
       "DELETE FROM segments WHERE collection = ?1 AND gen = ?2")               \
-    X(STATES, "SELECT state, hash, settings, learned FROM encoder_states"      \
-              " WHERE collection = ?1 ORDER BY state")                         \
-    X(ADD_STATE, "INSERT INTO encoder_states VALUES(?1, ?2, ?3, ?4, ?5)")      \
+    X(STATES, "SELECT state, hash, settings, learned, space"                   \
+              " FROM encoder_states WHERE collection = ?1 ORDER BY state")     \
+    X(ADD_STATE, "INSERT INTO encoder_states(collection, state, hash,"         \
+                 " settings, learned, space) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")  \
     X(FIND,                                                                    \
       "SELECT d.doc, d.id, d.version, d.payload, v.space, v.vseq, v.file,"     \
-      " v.offset, v.length, v.rows FROM documents d JOIN vectors v"            \
-      " ON v.doc = d.doc WHERE d.collection = ?1 AND d.id = ?2")               \
+      " v.offset, v.length, v.rows, v.source FROM documents d JOIN vectors v"  \
+      " ON v.doc = d.doc WHERE d.collection = ?1 AND d.id = ?2"                \
+      " ORDER BY v.space = ?3 DESC, v.space LIMIT 1")                          \
     X(FIND_DOC,                                                                \
       "SELECT d.doc, d.id, d.version, d.payload, v.space, v.vseq, v.file,"     \
-      " v.offset, v.length, v.rows FROM documents d JOIN vectors v"            \
-      " ON v.doc = d.doc WHERE d.doc = ?1")                                    \
+      " v.offset, v.length, v.rows, v.source FROM documents d JOIN vectors v"  \
+      " ON v.doc = d.doc WHERE d.doc = ?1 AND v.space = ?2")                   \
+    X(FIND_DOC_ANY,                                                            \
+      "SELECT d.doc, d.id, d.version, d.payload, v.space, v.vseq, v.file,"     \
+      " v.offset, v.length, v.rows, v.source FROM documents d JOIN vectors v"  \
+      " ON v.doc = d.doc WHERE d.doc = ?1 LIMIT 1")                            \
+    X(VECTORS, "SELECT space, vseq, source, file, offset, length, rows"        \
+               " FROM vectors WHERE doc = ?1 ORDER BY space")                  \
     X(INSERT_DOCUMENT,                                                         \
       "INSERT INTO documents(collection, id, version, payload)"                \
       " VALUES(?1, ?2, ?3, ?4)")                                               \
     X(UPDATE_DOCUMENT,                                                         \
       "UPDATE documents SET version = ?2, payload = ?3 WHERE doc = ?1")        \
     X(PUT_VECTOR,                                                              \
-      "INSERT OR REPLACE INTO vectors VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")     \
+      "INSERT OR REPLACE INTO vectors(doc, space, vseq, file, offset, length," \
+      " rows, source) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                 \
+    X(COUNT_ALONE,                                                             \
+      "SELECT count(*) FROM vectors v WHERE v.space = ?1 AND NOT EXISTS"       \
+      " (SELECT 1 FROM vectors o WHERE o.doc = v.doc AND o.space <> ?1)")      \
+    X(DELETE_VECTORS_IN, "DELETE FROM vectors WHERE space = ?1")               \
     X(MOVE_VECTOR, "UPDATE vectors SET file = ?4, offset = ?5 WHERE doc = ?1"  \
                    " AND space = ?2 AND vseq = ?3")                            \
     X(DELETE_VECTORS, "DELETE FROM vectors WHERE doc = ?1")                    \
     X(DELETE_DOCUMENT, "DELETE FROM documents WHERE doc = ?1")                 \
     X(DOCUMENTS,                                                               \
       "SELECT d.doc, d.id, d.version, NULL, v.space, v.vseq, v.file,"          \
-      " v.offset, v.length, v.rows FROM documents d INDEXED BY documents_of"   \
+      " v.offset, v.length, v.rows, v.source"                                  \
+      " FROM documents d INDEXED BY documents_of"                              \
       " CROSS JOIN vectors v ON v.doc = d.doc"                                 \
       " WHERE d.collection = ?1 ORDER BY d.doc")                               \
     X(DOCUMENTS_PAYLOAD,                                                       \
       "SELECT d.doc, d.id, d.version, d.payload, v.space, v.vseq, v.file,"     \
-      " v.offset, v.length, v.rows FROM documents d INDEXED BY documents_of"   \
+      " v.offset, v.length, v.rows, v.source"                                  \
+      " FROM documents d INDEXED BY documents_of"                              \
       " CROSS JOIN vectors v ON v.doc = d.doc"                                 \
       " WHERE d.collection = ?1 ORDER BY d.doc")                               \
+    X(PUT_QUERY,                                                               \
+      "INSERT INTO model_queries(collection, space, key, rows, vector,"        \
+      " old_space, old_rows, old_vector, relevant, fit_only, label)"           \
+      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"                  \
+      " ON CONFLICT(collection, space, key) DO UPDATE SET rows = ?4,"          \
+      " vector = ?5, old_space = ?6, old_rows = ?7, old_vector = ?8,"          \
+      " relevant = ?9, fit_only = ?10, label = ?11")                           \
+    X(QUERIES,                                                                 \
+      "SELECT space, key, rows, vector, old_space, old_rows, old_vector,"      \
+      " relevant, fit_only, label FROM model_queries"                          \
+      " WHERE collection = ?1 AND space = ?2 ORDER BY id")                     \
+    X(COUNT_QUERIES, "SELECT count(*) FROM model_queries WHERE space = ?1")    \
+    X(DELETE_QUERIES, "DELETE FROM model_queries WHERE space = ?1")            \
+    X(ADD_ADAPTER,                                                             \
+      "INSERT INTO adapters(collection, name, from_space, to_space, kind,"     \
+      " verdict, break_even, degraded, request, report, backward, forward,"    \
+      " backward_scores, forward_scores, created_ms) VALUES(?1, ?2, ?3, ?4,"   \
+      " ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")                    \
+    X(HAS_ADAPTER,                                                             \
+      "SELECT 1 FROM adapters WHERE collection = ?1 AND name = ?2")            \
+    X(ADAPTERS,                                                                \
+      "SELECT id, name, from_space, to_space, kind, verdict, break_even,"      \
+      " degraded, request, report, backward, forward, backward_scores,"        \
+      " forward_scores, created_ms FROM adapters WHERE collection = ?1"        \
+      " ORDER BY id")                                                          \
+    X(DELETE_ADAPTER, "DELETE FROM adapters WHERE id = ?1")                    \
+    X(UPGRADE, "SELECT state, target, adapter, undo FROM upgrades"             \
+               " WHERE collection = ?1")                                       \
+    X(SET_UPGRADE,                                                             \
+      "INSERT OR REPLACE INTO upgrades(collection, state, target, adapter,"    \
+      " undo) VALUES(?1, ?2, ?3, ?4, ?5)")                                     \
+    X(ADD_JOURNAL,                                                             \
+      "INSERT INTO journal(collection, at_ms, action, state, target, adapter," \
+      " state_before, target_before, adapter_before, undo_before,"             \
+      " settings_before, forced, note) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8," \
+      " ?9, ?10, ?11, ?12, ?13)")                                              \
+    X(JOURNAL,                                                                 \
+      "SELECT id, at_ms, action, state, target, adapter, state_before,"        \
+      " target_before, adapter_before, undo_before, settings_before, forced,"  \
+      " note FROM journal WHERE collection = ?1 AND (?2 = 0 OR id = ?2)"       \
+      " ORDER BY id DESC LIMIT ?3")                                            \
     X(JOBS,                                                                    \
       "SELECT id, collection, collection_name, kind, state, stage, done,"      \
       " total, request, idempotency_key, error, result, created_ms,"           \
@@ -112,6 +180,22 @@ enum inv_status inv_sql_step(struct inv_db *db, sqlite3_stmt *statement,
 enum inv_status inv_sql_finish(struct inv_db *db, sqlite3_stmt *statement,
                                struct inv_err *err) INV_MUST_USE;
 
+/* Runs one statement that returns no rows. */
+#define INV_SQL_RUN(db, sql, err, ...)                                         \
+    do {                                                                       \
+        sqlite3_stmt *statement_;                                              \
+        enum inv_status status_ =                                              \
+            inv_sql_bind(db, sql, &statement_, err, __VA_ARGS__);              \
+        if (status_ == INV_OK)                                                 \
+            status_ = inv_sql_finish(db, statement_, err);                     \
+        if (status_ != INV_OK)                                                 \
+            return status_;                                                    \
+    } while (0)
+
+/* The number that a statement with one integer parameter selects. */
+enum inv_status inv_sql_count(struct inv_db *db, enum inv_sql sql, int64_t of,
+                              uint64_t *count,
+                              struct inv_err *err) INV_MUST_USE;
 /* A text column, "" for NULL. */
 const char *inv_sql_text(sqlite3_stmt *statement, int column);
 

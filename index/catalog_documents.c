@@ -35,6 +35,7 @@ static enum inv_status read_row(struct inv_db *db, sqlite3_stmt *s,
                 .length = (uint64_t)sqlite3_column_int64(s, 8),
                 .rows = (uint32_t)sqlite3_column_int64(s, 9),
             },
+        .source = (uint64_t)sqlite3_column_int64(s, 10),
     };
     return INV_OK;
 }
@@ -53,21 +54,55 @@ static enum inv_status read_one(struct inv_db *db, sqlite3_stmt *s,
 }
 
 enum inv_status inv_db_find(struct inv_db *db, int64_t collection,
-                            const char *id, size_t id_len,
+                            const char *id, size_t id_len, int64_t space,
                             struct inv_document_row *out, struct inv_err *err) {
     sqlite3_stmt *s;
-    enum inv_status status =
-        inv_sql_bind(db, INV_SQL_FIND, &s, err, "is", collection, id, id_len);
+    enum inv_status status = inv_sql_bind(db, INV_SQL_FIND, &s, err, "isi",
+                                          collection, id, id_len, space);
     return status == INV_OK ? read_one(db, s, out, err) : status;
 }
 
-enum inv_status inv_db_find_doc(struct inv_db *db, int64_t doc,
+enum inv_status inv_db_find_doc(struct inv_db *db, int64_t doc, int64_t space,
                                 struct inv_document_row *out,
                                 struct inv_err *err) {
     sqlite3_stmt *s;
     enum inv_status status =
-        inv_sql_bind(db, INV_SQL_FIND_DOC, &s, err, "i", doc);
+        space == 0
+            ? inv_sql_bind(db, INV_SQL_FIND_DOC_ANY, &s, err, "i", doc)
+            : inv_sql_bind(db, INV_SQL_FIND_DOC, &s, err, "ii", doc, space);
     return status == INV_OK ? read_one(db, s, out, err) : status;
+}
+
+enum inv_status inv_db_vectors(struct inv_db *db, int64_t doc,
+                               struct inv_vector_row *out, size_t *count,
+                               struct inv_err *err) {
+    sqlite3_stmt *s;
+    bool more = true;
+    enum inv_status status =
+        inv_sql_bind(db, INV_SQL_VECTORS, &s, err, "i", doc);
+    *count = 0;
+    while (status == INV_OK &&
+           (status = inv_sql_step(db, s, &more, err)) == INV_OK && more) {
+        if (*count == INV_SPACES_MAX) {
+            sqlite3_reset(s);
+            return inv_fail(err, INV_CORRUPT,
+                            "document %lld has more than %d vectors",
+                            (long long)doc, INV_SPACES_MAX);
+        }
+        out[(*count)++] = (struct inv_vector_row){
+            .space = sqlite3_column_int64(s, 0),
+            .vseq = (uint64_t)sqlite3_column_int64(s, 1),
+            .source = (uint64_t)sqlite3_column_int64(s, 2),
+            .place =
+                {
+                    .file = (uint32_t)sqlite3_column_int64(s, 3),
+                    .offset = (uint64_t)sqlite3_column_int64(s, 4),
+                    .length = (uint64_t)sqlite3_column_int64(s, 5),
+                    .rows = (uint32_t)sqlite3_column_int64(s, 6),
+                },
+        };
+    }
+    return status;
 }
 
 enum inv_status inv_db_put_document(struct inv_db *db, int64_t collection,
@@ -91,15 +126,30 @@ enum inv_status inv_db_put_document(struct inv_db *db, int64_t collection,
     return status;
 }
 
-enum inv_status inv_db_put_vector(struct inv_db *db, int64_t doc, int64_t space,
-                                  uint64_t vseq, const struct inv_place *place,
+enum inv_status inv_db_put_vector(struct inv_db *db, int64_t doc,
+                                  const struct inv_vector_row *row,
                                   struct inv_err *err) {
-    sqlite3_stmt *s;
-    enum inv_status status = inv_sql_bind(
-        db, INV_SQL_PUT_VECTOR, &s, err, "iiiiiii", doc, space, (int64_t)vseq,
-        (int64_t)place->file, (int64_t)place->offset, (int64_t)place->length,
-        (int64_t)place->rows);
-    return status == INV_OK ? inv_sql_finish(db, s, err) : status;
+    INV_SQL_RUN(db, INV_SQL_PUT_VECTOR, err, "iiiiiiii", doc, row->space,
+                (int64_t)row->vseq, (int64_t)row->place.file,
+                (int64_t)row->place.offset, (int64_t)row->place.length,
+                (int64_t)row->place.rows, (int64_t)row->source);
+    return INV_OK;
+}
+
+enum inv_status inv_db_delete_vectors(struct inv_db *db, int64_t doc,
+                                      struct inv_err *err) {
+    INV_SQL_RUN(db, INV_SQL_DELETE_VECTORS, err, "i", doc);
+    return INV_OK;
+}
+
+enum inv_status inv_db_delete_vectors_in(struct inv_db *db, int64_t space,
+                                         uint64_t *alone, struct inv_err *err) {
+    enum inv_status status =
+        inv_sql_count(db, INV_SQL_COUNT_ALONE, space, alone, err);
+    if (status != INV_OK || *alone > 0)
+        return status;
+    INV_SQL_RUN(db, INV_SQL_DELETE_VECTORS_IN, err, "i", space);
+    return INV_OK;
 }
 
 enum inv_status inv_db_move_vector(struct inv_db *db, int64_t doc,
@@ -119,14 +169,9 @@ enum inv_status inv_db_move_vector(struct inv_db *db, int64_t doc,
 
 enum inv_status inv_db_delete_document(struct inv_db *db, int64_t doc,
                                        struct inv_err *err) {
-    sqlite3_stmt *s;
-    enum inv_status status =
-        inv_sql_bind(db, INV_SQL_DELETE_VECTORS, &s, err, "i", doc);
-    if (status == INV_OK)
-        status = inv_sql_finish(db, s, err);
-    if (status == INV_OK)
-        status = inv_sql_bind(db, INV_SQL_DELETE_DOCUMENT, &s, err, "i", doc);
-    return status == INV_OK ? inv_sql_finish(db, s, err) : status;
+    INV_SQL_RUN(db, INV_SQL_DELETE_VECTORS, err, "i", doc);
+    INV_SQL_RUN(db, INV_SQL_DELETE_DOCUMENT, err, "i", doc);
+    return INV_OK;
 }
 
 enum inv_status inv_db_documents(

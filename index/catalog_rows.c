@@ -6,18 +6,6 @@
 
 #include <string.h>
 
-/* Runs one statement that returns no rows. */
-#define RUN(db, sql, err, ...)                                                 \
-    do {                                                                       \
-        sqlite3_stmt *statement_;                                              \
-        enum inv_status status_ =                                              \
-            inv_sql_bind(db, sql, &statement_, err, __VA_ARGS__);              \
-        if (status_ == INV_OK)                                                 \
-            status_ = inv_sql_finish(db, statement_, err);                     \
-        if (status_ != INV_OK)                                                 \
-            return status_;                                                    \
-    } while (0)
-
 enum inv_status inv_db_collections(
     struct inv_db *db,
     enum inv_status (*each)(void *ctx, const struct inv_collection_row *row,
@@ -47,23 +35,23 @@ enum inv_status inv_db_collections(
 enum inv_status inv_db_add_collection(struct inv_db *db,
                                       const struct inv_collection_row *row,
                                       int64_t *id, struct inv_err *err) {
-    RUN(db, INV_SQL_ADD_COLLECTION, err, "tttti", row->uuid, row->name,
-        row->body, row->settings, row->created_ms);
+    INV_SQL_RUN(db, INV_SQL_ADD_COLLECTION, err, "tttti", row->uuid, row->name,
+                row->body, row->settings, row->created_ms);
     *id = sqlite3_last_insert_rowid(db->sqlite);
     return INV_OK;
 }
 
 enum inv_status inv_db_set_settings(struct inv_db *db, int64_t collection,
                                     const char *settings, struct inv_err *err) {
-    RUN(db, INV_SQL_SET_SETTINGS, err, "it", collection, settings);
+    INV_SQL_RUN(db, INV_SQL_SET_SETTINGS, err, "it", collection, settings);
     return INV_OK;
 }
 
 enum inv_status inv_db_set_counters(struct inv_db *db, int64_t collection,
                                     uint64_t next_vseq, uint64_t next_version,
                                     uint64_t next_gen, struct inv_err *err) {
-    RUN(db, INV_SQL_SET_COUNTERS, err, "iiii", collection, (int64_t)next_vseq,
-        (int64_t)next_version, (int64_t)next_gen);
+    INV_SQL_RUN(db, INV_SQL_SET_COUNTERS, err, "iiii", collection,
+                (int64_t)next_vseq, (int64_t)next_version, (int64_t)next_gen);
     if (sqlite3_changes(db->sqlite) != 1)
         return inv_fail(err, INV_NOT_FOUND, "the collection was deleted");
     return INV_OK;
@@ -74,10 +62,12 @@ enum inv_status inv_db_delete_collection(struct inv_db *db, int64_t collection,
     static const enum inv_sql steps[] = {
         INV_SQL_DELETE_VECTORS_OF,  INV_SQL_DELETE_DOCUMENTS_OF,
         INV_SQL_DELETE_SEGMENTS_OF, INV_SQL_DELETE_STATES_OF,
+        INV_SQL_DELETE_QUERIES_OF,  INV_SQL_DELETE_ADAPTERS_OF,
+        INV_SQL_DELETE_UPGRADE_OF,  INV_SQL_DELETE_JOURNAL_OF,
         INV_SQL_DELETE_SPACES_OF,   INV_SQL_DELETE_ALIASES_OF,
         INV_SQL_DELETE_COLLECTION};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        RUN(db, steps[i], err, "i", collection);
+        INV_SQL_RUN(db, steps[i], err, "i", collection);
     return INV_OK;
 }
 
@@ -97,23 +87,64 @@ inv_db_aliases(struct inv_db *db,
 
 enum inv_status inv_db_set_alias(struct inv_db *db, const char *name,
                                  int64_t collection, struct inv_err *err) {
-    RUN(db, INV_SQL_SET_ALIAS, err, "ti", name, collection);
+    INV_SQL_RUN(db, INV_SQL_SET_ALIAS, err, "ti", name, collection);
     return INV_OK;
 }
 
 enum inv_status inv_db_delete_alias(struct inv_db *db, const char *name,
                                     struct inv_err *err) {
-    RUN(db, INV_SQL_DELETE_ALIAS, err, "t", name);
+    INV_SQL_RUN(db, INV_SQL_DELETE_ALIAS, err, "t", name);
     return INV_OK;
 }
 
 enum inv_status inv_db_add_space(struct inv_db *db, int64_t collection,
-                                 uint64_t hash, const char *model,
-                                 const char *revision, size_t dim,
-                                 int64_t *space, struct inv_err *err) {
-    RUN(db, INV_SQL_ADD_SPACE, err, "iitti", collection, (int64_t)hash, model,
-        revision, (int64_t)dim);
-    *space = sqlite3_last_insert_rowid(db->sqlite);
+                                 struct inv_space_row *row,
+                                 struct inv_err *err) {
+    INV_SQL_RUN(db, INV_SQL_ADD_SPACE, err, "iittiti", collection,
+                (int64_t)row->hash, row->model, row->revision,
+                (int64_t)row->dim, row->settings, row->created_ms);
+    row->space = sqlite3_last_insert_rowid(db->sqlite);
+    return INV_OK;
+}
+
+enum inv_status inv_db_set_space(struct inv_db *db, int64_t space,
+                                 const char *settings, struct inv_err *err) {
+    INV_SQL_RUN(db, INV_SQL_SET_SPACE, err, "it", space, settings);
+    return INV_OK;
+}
+
+enum inv_status inv_db_spaces(
+    struct inv_db *db, int64_t collection,
+    enum inv_status (*each)(void *ctx, const struct inv_space_row *row,
+                            struct inv_err *err),
+    void *ctx, struct inv_err *err) {
+    sqlite3_stmt *s;
+    bool more = true;
+    enum inv_status status =
+        inv_sql_bind(db, INV_SQL_SPACES, &s, err, "i", collection);
+    while (status == INV_OK &&
+           (status = inv_sql_step(db, s, &more, err)) == INV_OK && more) {
+        struct inv_space_row row = {
+            .space = sqlite3_column_int64(s, 0),
+            .hash = (uint64_t)sqlite3_column_int64(s, 1),
+            .model = inv_sql_text(s, 2),
+            .revision = inv_sql_text(s, 3),
+            .dim = (size_t)sqlite3_column_int64(s, 4),
+            .settings = (const char *)sqlite3_column_text(s, 5),
+            .created_ms = sqlite3_column_int64(s, 6),
+        };
+        status = each(ctx, &row, err);
+    }
+    return status;
+}
+
+enum inv_status inv_db_delete_space(struct inv_db *db, int64_t space,
+                                    struct inv_err *err) {
+    static const enum inv_sql steps[] = {
+        INV_SQL_DELETE_STATES_IN, INV_SQL_DELETE_QUERIES,
+        INV_SQL_DELETE_ADAPTERS_IN, INV_SQL_DELETE_SPACE};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        INV_SQL_RUN(db, steps[i], err, "i", space);
     return INV_OK;
 }
 
@@ -149,13 +180,14 @@ enum inv_status inv_db_segments(struct inv_db *db, int64_t collection,
 
 enum inv_status inv_db_add_segment(struct inv_db *db, int64_t collection,
                                    uint64_t gen, struct inv_err *err) {
-    RUN(db, INV_SQL_ADD_SEGMENT, err, "ii", collection, (int64_t)gen);
+    INV_SQL_RUN(db, INV_SQL_ADD_SEGMENT, err, "ii", collection, (int64_t)gen);
     return INV_OK;
 }
 
 enum inv_status inv_db_delete_segment(struct inv_db *db, int64_t collection,
                                       uint64_t gen, struct inv_err *err) {
-    RUN(db, INV_SQL_DELETE_SEGMENT, err, "ii", collection, (int64_t)gen);
+    INV_SQL_RUN(db, INV_SQL_DELETE_SEGMENT, err, "ii", collection,
+                (int64_t)gen);
     return INV_OK;
 }
 
@@ -176,6 +208,7 @@ enum inv_status inv_db_states(
             .settings = inv_sql_text(s, 2),
             .learned = sqlite3_column_blob(s, 3),
             .learned_len = (size_t)sqlite3_column_bytes(s, 3),
+            .space = sqlite3_column_int64(s, 4),
         };
         status = each(ctx, &row, err);
     }
@@ -185,8 +218,9 @@ enum inv_status inv_db_states(
 enum inv_status inv_db_add_state(struct inv_db *db, int64_t collection,
                                  const struct inv_state_row *row,
                                  struct inv_err *err) {
-    RUN(db, INV_SQL_ADD_STATE, err, "iiitb", collection, (int64_t)row->state,
-        (int64_t)row->hash, row->settings, row->learned, row->learned_len);
+    INV_SQL_RUN(db, INV_SQL_ADD_STATE, err, "iiitbi", collection,
+                (int64_t)row->state, (int64_t)row->hash, row->settings,
+                row->learned, row->learned_len, row->space);
     return INV_OK;
 }
 

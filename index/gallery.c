@@ -121,10 +121,11 @@ struct inv_view *inv_gallery_edit(struct inv_gallery *gallery) {
     return gallery->next;
 }
 
-static void release_part(const struct inv_part *part) {
+void inv_part_release(const struct inv_part *part) {
     inv_ref_put(part->postings);
     inv_ref_put(part->overlay);
     inv_ref_put(part->live);
+    inv_ref_put(part->shadowed);
     inv_ref_put(part->entries);
     inv_ref_put(part->segment);
 }
@@ -143,7 +144,7 @@ enum inv_status inv_gallery_add_part(struct inv_gallery *gallery,
         next = larger;
     }
     if (next == NULL) {
-        release_part(part);
+        inv_part_release(part);
         return inv_gallery_poison(
             gallery, inv_fail(err, INV_MEMORY, "out of memory for a view"));
     }
@@ -152,21 +153,34 @@ enum inv_status inv_gallery_add_part(struct inv_gallery *gallery,
     return INV_OK;
 }
 
-enum inv_status inv_gallery_add_fresh(struct inv_gallery *gallery, size_t cap,
+struct inv_part *inv_gallery_last(struct inv_view *view, int64_t space) {
+    for (size_t i = view->count; i-- > 0;)
+        if (inv_part_space(&view->parts[i]) == space)
+            return &view->parts[i];
+    return NULL;
+}
+
+enum inv_status inv_gallery_add_fresh(struct inv_gallery *gallery,
+                                      struct inv_encoding *encoding, size_t cap,
                                       struct inv_err *err) {
     struct inv_view *next = inv_gallery_edit(gallery);
     if (next == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a view");
     struct inv_part part = {0};
     enum inv_status status =
-        inv_segment_new_fresh(next->encoding, cap, &part.segment, err);
+        inv_segment_new_fresh(encoding, cap, &part.segment, err);
     if (status != INV_OK)
         return inv_gallery_poison(gallery, status);
     part.entries = inv_entries_new(cap, true, NULL);
     part.live = inv_live_new(cap);
     part.live_owned = true;
-    if (part.entries == NULL || part.live == NULL) {
-        release_part(&part);
+    if (encoding->space != inv_view_gallery(next)) {
+        part.shadowed = inv_live_new(cap);
+        part.shadowed_owned = true;
+    }
+    if (part.entries == NULL || part.live == NULL ||
+        (part.shadowed_owned && part.shadowed == NULL)) {
+        inv_part_release(&part);
         return inv_gallery_poison(
             gallery,
             inv_fail(err, INV_MEMORY,
@@ -183,19 +197,21 @@ static size_t fresh_capacity(const struct inv_gallery *gallery,
     return cap < gallery->fresh_limit ? cap : gallery->fresh_limit;
 }
 
-/* The fresh part that takes the next entry. */
-static enum inv_status active_part(struct inv_gallery *gallery,
+/* The fresh part that takes the next entry of a space. */
+static enum inv_status active_part(struct inv_gallery *gallery, int64_t space,
                                    struct inv_part **out, struct inv_err *err) {
     struct inv_view *next = inv_gallery_edit(gallery);
     if (next == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a view");
-    struct inv_part *last =
-        next->count == 0 ? NULL : &next->parts[next->count - 1];
+    struct inv_encoding *encoding = inv_view_encoding(next, space);
+    if (encoding == NULL)
+        return inv_fail(err, INV_CONFLICT, "the model was removed meanwhile");
+    struct inv_part *last = inv_gallery_last(next, space);
     if (last == NULL || last->segment->gen != 0 ||
-        last->count == last->segment->cap ||
-        last->segment->encoding != next->encoding) {
+        last->count == last->segment->cap || inv_entries_full(last->entries) ||
+        last->segment->encoding != encoding) {
         enum inv_status status = inv_gallery_add_fresh(
-            gallery, fresh_capacity(gallery, next->encoding), err);
+            gallery, encoding, fresh_capacity(gallery, encoding), err);
         if (status != INV_OK)
             return status;
         next = gallery->next;
@@ -205,18 +221,24 @@ static enum inv_status active_part(struct inv_gallery *gallery,
     return INV_OK;
 }
 
-static enum inv_status own_live(struct inv_gallery *gallery,
-                                struct inv_part *part, struct inv_err *err) {
-    if (part->live_owned)
+/* *set may be written to from here on; copied when a view shares it. */
+static enum inv_status own(struct inv_gallery *gallery, struct inv_live **set,
+                           bool *owned, struct inv_err *err) {
+    if (*owned)
         return INV_OK;
-    struct inv_live *copy = inv_live_copy(part->live);
+    struct inv_live *copy = inv_live_copy(*set);
     if (copy == NULL)
         return inv_gallery_poison(
             gallery, inv_fail(err, INV_MEMORY, "out of memory for a bitset"));
-    inv_ref_put(part->live);
-    part->live = copy;
-    part->live_owned = true;
+    inv_ref_put(*set);
+    *set = copy;
+    *owned = true;
     return INV_OK;
+}
+
+static enum inv_status own_live(struct inv_gallery *gallery,
+                                struct inv_part *part, struct inv_err *err) {
+    return own(gallery, &part->live, &part->live_owned, err);
 }
 
 enum inv_status inv_gallery_bury(struct inv_gallery *gallery, uint64_t vseq,
@@ -265,7 +287,7 @@ enum inv_status inv_gallery_check(struct inv_gallery *gallery,
     for (size_t i = 0; i < count; i++) {
         struct inv_document_row row;
         enum inv_status status = inv_db_find(
-            db, gallery->collection, puts[i].id, puts[i].id_len, &row, err);
+            db, gallery->collection, puts[i].id, puts[i].id_len, 0, &row, err);
         if (status != INV_OK)
             return status;
         if (mode == INV_PUT_INSERT && row.doc != 0)
@@ -315,15 +337,42 @@ static enum inv_status fit_row(struct inv_gallery *gallery, struct inv_put *put,
     return gallery->row(schema, put->payload, put->payload_len, &put->row, err);
 }
 
-static enum inv_status add_entry(struct inv_gallery *gallery,
-                                 struct inv_put *put, uint64_t vseq,
-                                 int64_t doc, const struct inv_place *place,
-                                 struct inv_err *err) {
+static enum inv_status own_shadowed(struct inv_gallery *gallery,
+                                    struct inv_part *part,
+                                    struct inv_err *err) {
+    return part->shadowed == NULL
+               ? INV_OK
+               : own(gallery, &part->shadowed, &part->shadowed_owned, err);
+}
+
+static void set_member(struct inv_live *set, size_t i, bool member) {
+    if (member)
+        inv_bitset_add(set->set, i);
+    else
+        inv_bitset_remove(set->set, i);
+}
+
+bool inv_gallery_is_shadowed(const struct inv_gallery *gallery, int64_t space,
+                             int64_t doc) {
+    const struct inv_view *next = gallery->next;
+    size_t part, entry;
+    for (size_t i = 0; i < inv_view_rank(next, space); i++)
+        if (inv_view_find_doc(next, next->spaces[i].space, doc, &part, &entry))
+            return true;
+    return false;
+}
+
+enum inv_status inv_gallery_add_entry(struct inv_gallery *gallery,
+                                      struct inv_put *put,
+                                      const struct inv_entry *entry,
+                                      struct inv_err *err) {
     struct inv_part *part = NULL;
-    enum inv_status status = active_part(gallery, &part, err);
+    enum inv_status status = active_part(gallery, put->space, &part, err);
     if (status != INV_OK || part == NULL)
         return status;
     status = own_live(gallery, part, err);
+    if (status == INV_OK)
+        status = own_shadowed(gallery, part, err);
     if (status == INV_OK)
         status = put_code(part, put, err);
     if (status == INV_OK)
@@ -333,44 +382,90 @@ static enum inv_status add_entry(struct inv_gallery *gallery,
     const char *id = inv_entries_keep_id(part->entries, put->id, put->id_len);
     if (id == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for an id");
-    part->entries->items[part->count] =
-        (struct inv_entry){.vseq = vseq,
-                           .doc = doc,
-                           .id = id,
-                           .id_len = (uint32_t)put->id_len,
-                           .place = *place};
-    part->entries->rows[part->count] = put->row;
-    inv_bitset_add(part->live->set, part->count);
+    size_t at = part->count;
+    part->entries->items[at] = *entry;
+    part->entries->items[at].id = id;
+    part->entries->items[at].id_len = (uint32_t)put->id_len;
+    part->entries->rows[at] = put->row;
+    if (!inv_entries_link(part->entries, at))
+        return inv_fail(err, INV_MEMORY, "no room for a document's number");
+    if (part->shadowed != NULL)
+        set_member(part->shadowed, at,
+                   inv_gallery_is_shadowed(gallery, put->space, entry->doc));
+    inv_bitset_add(part->live->set, at);
     part->live->count++;
     part->count++;
     return INV_OK;
 }
 
+enum inv_status inv_gallery_shadow_one(struct inv_gallery *gallery,
+                                       uint64_t vseq, struct inv_err *err) {
+    size_t at, entry;
+    if (!inv_view_find(gallery->next, vseq, &at, &entry))
+        return INV_OK;
+    struct inv_part *part = &gallery->next->parts[at];
+    enum inv_status status = own_shadowed(gallery, part, err);
+    if (status == INV_OK && part->shadowed != NULL)
+        inv_bitset_add(part->shadowed->set, entry);
+    return status;
+}
+
+/* All vectors of a document die. */
+static enum inv_status bury_all(struct inv_gallery *gallery, struct inv_db *db,
+                                int64_t doc, struct inv_err *err) {
+    struct inv_vector_row rows[INV_SPACES_MAX];
+    size_t count = 0;
+    enum inv_status status = inv_db_vectors(db, doc, rows, &count, err);
+    for (size_t i = 0; status == INV_OK && i < count; i++)
+        status = inv_gallery_bury(gallery, rows[i].vseq, err);
+    return status;
+}
+
+enum inv_status inv_gallery_knows(struct inv_gallery *gallery, int64_t space,
+                                  struct inv_err *err) {
+    struct inv_view *next = inv_gallery_edit(gallery);
+    if (next == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a view");
+    if (inv_view_encoding(next, space) != NULL)
+        return INV_OK;
+    return inv_fail(err, INV_SPACE_MISMATCH,
+                    "the model was removed from the collection meanwhile");
+}
+
 enum inv_status inv_gallery_put(struct inv_gallery *gallery, struct inv_db *db,
                                 struct inv_put *put, struct inv_err *err) {
     struct inv_document_row old;
-    enum inv_status status =
-        inv_db_find(db, gallery->collection, put->id, put->id_len, &old, err);
+    enum inv_status status = inv_gallery_knows(gallery, put->space, err);
+    if (status != INV_OK)
+        return status;
+    status = inv_db_find(db, gallery->collection, put->id, put->id_len, 0, &old,
+                         err);
     if (status != INV_OK)
         return inv_gallery_poison(gallery, status);
     int64_t doc = old.doc;
-    uint64_t old_vseq = old.vseq;
-    uint64_t vseq = gallery->counters.vseq++;
+    struct inv_vector_row row = {.space = put->space,
+                                 .vseq = gallery->counters.vseq++};
     put->version = gallery->counters.version++;
     put->created = doc == 0;
-    struct inv_place place;
-    status = inv_vlog_append(gallery->vlog, vseq, (uint64_t)put->space, put->id,
-                             put->id_len, &put->codes, &place, err);
+    status =
+        inv_vlog_append(gallery->vlog, row.vseq, (uint64_t)put->space, put->id,
+                        put->id_len, &put->codes, &row.place, err);
+    if (status == INV_OK && !put->created)
+        status = bury_all(gallery, db, doc, err);
+    if (status == INV_OK && !put->created)
+        status = inv_db_delete_vectors(db, doc, err);
     if (status == INV_OK)
         status = inv_db_put_document(db, gallery->collection, put->id,
                                      put->id_len, put->version, put->payload,
                                      put->payload_len, &doc, err);
     if (status == INV_OK)
-        status = inv_db_put_vector(db, doc, put->space, vseq, &place, err);
-    if (status == INV_OK && !put->created)
-        status = inv_gallery_bury(gallery, old_vseq, err);
+        status = inv_db_put_vector(db, doc, &row, err);
     if (status == INV_OK)
-        status = add_entry(gallery, put, vseq, doc, &place, err);
+        status = inv_gallery_add_entry(gallery, put,
+                                       &(struct inv_entry){.vseq = row.vseq,
+                                                           .doc = doc,
+                                                           .place = row.place},
+                                       err);
     return status == INV_OK ? INV_OK : inv_gallery_poison(gallery, status);
 }
 
@@ -380,18 +475,35 @@ enum inv_status inv_gallery_remove(struct inv_gallery *gallery,
                                    struct inv_err *err) {
     struct inv_document_row row;
     enum inv_status status =
-        inv_db_find(db, gallery->collection, id, id_len, &row, err);
+        inv_db_find(db, gallery->collection, id, id_len, 0, &row, err);
     *found = status == INV_OK && row.doc != 0;
     if (status != INV_OK)
         return inv_gallery_poison(gallery, status);
     if (!*found)
         return INV_OK;
-    uint64_t vseq = row.vseq;
+    int64_t doc = row.doc;
     gallery->counters.version++;
-    status = inv_db_delete_document(db, row.doc, err);
+    status = bury_all(gallery, db, doc, err);
     if (status == INV_OK)
-        status = inv_gallery_bury(gallery, vseq, err);
+        status = inv_db_delete_document(db, doc, err);
     return status == INV_OK ? INV_OK : inv_gallery_poison(gallery, status);
+}
+
+/* Its postings say what it was: from now on the overlay says what it is. */
+static enum inv_status overlay_one(struct inv_view *view, uint64_t vseq,
+                                   uint64_t version, struct inv_shared_row *row,
+                                   struct inv_err *err) {
+    size_t at, entry;
+    if (!inv_view_find(view, vseq, &at, &entry))
+        return INV_OK;
+    struct inv_part *part = &view->parts[at];
+    struct inv_overlay *overlay =
+        inv_overlay_with(part->overlay, (uint32_t)entry, version, row);
+    if (overlay == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a payload");
+    inv_ref_put(part->overlay);
+    part->overlay = overlay;
+    return INV_OK;
 }
 
 enum inv_status inv_gallery_set_payload(struct inv_gallery *gallery,
@@ -402,48 +514,20 @@ enum inv_status inv_gallery_set_payload(struct inv_gallery *gallery,
                                         uint64_t *version,
                                         struct inv_err *err) {
     int64_t doc = document->doc;
-    uint64_t vseq = document->vseq;
+    struct inv_vector_row rows[INV_SPACES_MAX];
+    size_t count = 0;
     *version = gallery->counters.version++;
     enum inv_status status =
         inv_db_put_document(db, gallery->collection, NULL, 0, *version, payload,
                             payload_len, &doc, err);
     struct inv_view *next = inv_gallery_edit(gallery);
-    size_t at;
-    size_t entry;
     if (status == INV_OK && next == NULL)
         status = inv_fail(err, INV_MEMORY, "out of memory for a view");
-    if (status == INV_OK && inv_view_find(next, vseq, &at, &entry)) {
-        struct inv_part *part = &next->parts[at];
-        struct inv_overlay *overlay =
-            inv_overlay_with(part->overlay, (uint32_t)entry, *version, row);
-        if (overlay == NULL) {
-            status = inv_fail(err, INV_MEMORY, "out of memory for a payload");
-        } else {
-            inv_ref_put(part->overlay);
-            part->overlay = overlay;
-        }
-    }
+    if (status == INV_OK)
+        status = inv_db_vectors(db, doc, rows, &count, err);
+    for (size_t i = 0; status == INV_OK && i < count; i++)
+        status = overlay_one(next, rows[i].vseq, *version, row, err);
     return status == INV_OK ? INV_OK : inv_gallery_poison(gallery, status);
-}
-
-enum inv_status inv_gallery_set_encoding(struct inv_gallery *gallery,
-                                         struct inv_encoding *encoding,
-                                         struct inv_err *err) {
-    struct inv_view *next = inv_gallery_edit(gallery);
-    pthread_mutex_lock(&gallery->lock);
-    struct inv_encoding **more = realloc(
-        gallery->encodings, (gallery->encoding_count + 1) * sizeof *more);
-    if (more != NULL) {
-        gallery->encodings = more;
-        more[gallery->encoding_count++] = inv_ref_get(encoding);
-    }
-    pthread_mutex_unlock(&gallery->lock);
-    if (next == NULL || more == NULL)
-        return inv_gallery_poison(
-            gallery, inv_fail(err, INV_MEMORY, "out of memory for a view"));
-    inv_ref_put(next->encoding);
-    next->encoding = inv_ref_get(encoding);
-    return INV_OK;
 }
 
 /* ---- commit ---- */
@@ -482,7 +566,8 @@ void inv_gallery_publish(struct inv_gallery *gallery) {
     if (gallery->next == NULL)
         return;
     for (size_t i = 0; i < gallery->next->count; i++)
-        gallery->next->parts[i].live_owned = false;
+        gallery->next->parts[i].live_owned =
+            gallery->next->parts[i].shadowed_owned = false;
     pthread_mutex_lock(&gallery->lock);
     struct inv_view *old = gallery->view;
     gallery->view = gallery->next;

@@ -71,8 +71,8 @@ enum inv_put_mode { INV_PUT_UPSERT, INV_PUT_INSERT, INV_PUT_UPDATE };
 struct inv_put {
     const char *id;
     size_t id_len;
-    int64_t space; /* of the view: inv_view_encoding knows it */
-    struct inv_codes codes;              /* as they are to be stored */
+    int64_t space;          /* of the view: inv_view_encoding knows it */
+    struct inv_codes codes; /* as they are to be stored */
     const struct inv_encoding *encoding; /* that made `code`; may be outdated */
     float *code;                         /* code_dim floats; is changed */
     const char *payload;                 /* JSON text, NULL: none */
@@ -139,6 +139,13 @@ enum inv_status inv_gallery_set_schema(struct inv_gallery *gallery,
 enum inv_status inv_gallery_set_encoding(struct inv_gallery *gallery,
                                          struct inv_encoding *encoding,
                                          struct inv_err *err) INV_MUST_USE;
+/* A new reference to what hangs on the view that is being edited, or on the
+ * current one. */
+struct inv_ref *inv_gallery_context(struct inv_gallery *gallery);
+/* A change of rows that belongs to this operation failed half-way: its whole
+ * transaction has to go. Returns status. */
+enum inv_status inv_gallery_undo(struct inv_gallery *gallery,
+                                 enum inv_status status);
 /* Hangs something else on the view (a reference is taken). */
 enum inv_status inv_gallery_set_context(struct inv_gallery *gallery,
                                         struct inv_ref *context,
@@ -148,12 +155,16 @@ enum inv_status inv_gallery_set_context(struct inv_gallery *gallery,
 enum inv_status inv_gallery_set_space(struct inv_gallery *gallery,
                                       int64_t space,
                                       struct inv_err *err) INV_MUST_USE;
-/* Takes a space out of the view, with its vectors and segments. Not the
- * gallery's, and not while a document has no other vector: INV_CONFLICT with
- * their number. The space's own rows stay (inv_db_delete_space). */
+/* Drops the vectors of a space, with its segments. Not the gallery's, and not
+ * while a document has no other vector: INV_CONFLICT with their number. */
 enum inv_status inv_gallery_drop_space(struct inv_gallery *gallery,
                                        struct inv_db *db, int64_t space,
                                        struct inv_err *err) INV_MUST_USE;
+/* The same, and the view has the space no more; its rows are the caller's
+ * business (inv_db_delete_space). */
+enum inv_status inv_gallery_forget_space(struct inv_gallery *gallery,
+                                         struct inv_db *db, int64_t space,
+                                         struct inv_err *err) INV_MUST_USE;
 
 /* ---- the writer's part of a commit ---- */
 

@@ -31,6 +31,7 @@ struct origin {
 struct job {
     struct inv_gallery *gallery;
     struct inv_build *build;
+    int64_t space;
     uint64_t gen;
     uint64_t before; /* vectors from this number on came after the freeze */
     char dir[4096];
@@ -53,26 +54,42 @@ enum inv_ann_type inv_ann_auto(size_t count, size_t dim) {
     return INV_ANN_IVF_PQ;
 }
 
-bool inv_gallery_wants_build(struct inv_gallery *gallery, size_t idle_entries,
-                             int64_t idle_ns) {
-    struct inv_view *view = inv_gallery_view(gallery);
+/* Fresh entries of a space; *full: one of its parts takes no more. */
+static size_t count_fresh(const struct inv_view *view, int64_t space,
+                          bool *full) {
     size_t fresh = 0;
-    bool full = false;
+    *full = false;
     for (size_t i = 0; i < view->count; i++) {
         const struct inv_part *part = &view->parts[i];
-        if (part->segment->gen != 0)
+        if (part->segment->gen != 0 || inv_part_space(part) != space)
             continue;
         fresh += part->live->count;
-        full = full || part->count == part->segment->cap;
+        *full = *full || part->count == part->segment->cap;
     }
-    inv_ref_put(view);
+    return fresh;
+}
+
+bool inv_gallery_wants_build(struct inv_gallery *gallery, size_t idle_entries,
+                             int64_t idle_ns, int64_t *space) {
+    struct inv_view *view = inv_gallery_view(gallery);
+    int64_t quiet = (int64_t)inv_now_ns() - inv_gallery_changed_ns(gallery);
     pthread_mutex_lock(&gallery->lock);
     bool lost = gallery->lost_count > 0;
     pthread_mutex_unlock(&gallery->lock);
-    if (lost)
-        return true;
-    int64_t quiet = (int64_t)inv_now_ns() - inv_gallery_changed_ns(gallery);
-    return full || (fresh >= idle_entries && quiet > idle_ns);
+    bool wants = false;
+    for (size_t i = 0; i < view->space_count && !wants; i++) {
+        bool full = false;
+        size_t fresh = count_fresh(view, view->spaces[i].space, &full);
+        *space = view->spaces[i].space;
+        wants = full || (fresh >= idle_entries && quiet > idle_ns) ||
+                (lost && fresh > 0);
+    }
+    if (!wants && lost) { /* nothing of it is alive: its row goes */
+        *space = inv_view_gallery(view);
+        wants = true;
+    }
+    inv_ref_put(view);
+    return wants;
 }
 
 /* ---- freeze ---- */
@@ -85,16 +102,21 @@ static enum inv_status freeze(void *ctx, struct inv_db *db,
     struct inv_view *next = inv_gallery_edit(gallery);
     if (next == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a view");
+    int64_t space = job->build->space;
+    job->space = space == 0 ? inv_view_gallery(next) : space;
+    struct inv_encoding *encoding = inv_view_encoding(next, job->space);
+    if (encoding == NULL)
+        return inv_fail(err, INV_SPACE_MISMATCH,
+                        "the model was removed from the collection meanwhile");
     job->gen = gallery->counters.gen++;
     job->before = gallery->counters.vseq;
-    const struct inv_part *last =
-        next->count == 0 ? NULL : &next->parts[next->count - 1];
+    const struct inv_part *last = inv_gallery_last(next, job->space);
     if (last == NULL || last->segment->gen != 0 || last->count == 0)
         return INV_OK;
     size_t cap = last->segment->cap < gallery->fresh_limit
                      ? last->segment->cap
                      : gallery->fresh_limit;
-    return inv_gallery_add_fresh(gallery, cap, err);
+    return inv_gallery_add_fresh(gallery, encoding, cap, err);
 }
 
 /* ---- choosing and gathering ---- */
@@ -104,7 +126,7 @@ static enum inv_status freeze(void *ctx, struct inv_db *db,
 static bool is_frozen(const struct job *job, size_t at) {
     const struct inv_part *part = &job->view->parts[at];
     if (part->count == 0)
-        return at + 1 < job->view->count;
+        return part != inv_gallery_last(job->view, job->space);
     return part->entries->items[0].vseq < job->before;
 }
 
@@ -127,7 +149,8 @@ static enum inv_status choose_inputs(struct job *job, struct inv_err *err) {
     size_t size = 0;
     for (size_t i = 0; i < view->count; i++) {
         struct inv_part *part = &view->parts[i];
-        if (part->segment->gen == 0 && is_frozen(job, i)) {
+        if (inv_part_space(part) == job->space && part->segment->gen == 0 &&
+            is_frozen(job, i)) {
             job->inputs[job->input_count++] = part;
             size += part->live->count;
         }
@@ -138,7 +161,8 @@ static enum inv_status choose_inputs(struct job *job, struct inv_err *err) {
         more = false;
         for (size_t i = 0; i < view->count; i++) {
             struct inv_part *part = &view->parts[i];
-            if (part->segment->gen == 0 || is_input(job, part) ||
+            if (inv_part_space(part) != job->space || part->segment->gen == 0 ||
+                is_input(job, part) ||
                 (!job->build->everything && part->live->count > 2 * size))
                 continue;
             job->inputs[job->input_count++] = part;
@@ -229,7 +253,7 @@ static enum inv_status check_memory(const struct inv_ann_config *config,
 
 static enum inv_status make_segment(struct job *job, struct inv_err *err) {
     struct inv_gallery *gallery = job->gallery;
-    struct inv_encoding *encoding = job->view->encoding;
+    struct inv_encoding *encoding = inv_view_encoding(job->view, job->space);
     struct inv_ann_config config = job->build->config;
     if (config.type == INV_ANN_AUTO)
         config.type = inv_ann_auto(job->count, encoding->ann_dim);
@@ -265,7 +289,7 @@ static enum inv_status entry_row(struct job *job, struct inv_db *db, size_t i,
         return INV_OK;
     struct inv_document_row document;
     enum inv_status status =
-        inv_db_find_doc(db, origin_entry(job, i)->doc, &document, err);
+        inv_db_find_doc(db, origin_entry(job, i)->doc, 0, &document, err);
     if (status != INV_OK || document.payload == NULL)
         return status;
     status = job->gallery->row(job->view->schema, document.payload,
@@ -329,7 +353,11 @@ static enum inv_status make_part(struct job *job, struct inv_err *err) {
     if (job->part.entries == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu entries",
                         job->count);
-    return make_postings(job, err);
+    status = make_postings(job, err);
+    for (size_t i = 0; status == INV_OK && i < job->count; i++)
+        if (!inv_entries_link(job->part.entries, i))
+            status = inv_fail(err, INV_MEMORY, "out of memory for entries");
+    return status;
 }
 
 /* ---- swap ---- */
@@ -370,8 +398,10 @@ static enum inv_status carry_entries(struct job *job, struct inv_view *next,
                                      struct inv_err *err) {
     struct inv_part *part = &job->part;
     inv_ref_put(part->live);
+    inv_ref_put(part->shadowed);
     inv_ref_put(part->overlay);
     part->overlay = NULL;
+    part->shadowed = NULL;
     part->live = inv_live_new(job->count);
     part->live_owned = true;
     if (part->live == NULL)
@@ -414,11 +444,7 @@ static enum inv_status drop_inputs(struct job *job, struct inv_db *db,
                                            segment->gen, err);
         if (status == INV_OK && segment->gen != 0)
             status = inv_gallery_doom(gallery, segment, err);
-        inv_ref_put(part->postings);
-        inv_ref_put(part->overlay);
-        inv_ref_put(part->live);
-        inv_ref_put(part->entries);
-        inv_ref_put(part->segment);
+        inv_part_release(part);
         size_t at = (size_t)(part - next->parts);
         memmove(part, part + 1, (next->count - at - 1) * sizeof *part);
         next->count--;
@@ -427,7 +453,7 @@ static enum inv_status drop_inputs(struct job *job, struct inv_db *db,
     return status;
 }
 
-/* The active fresh part must stay the last one. */
+/* The active fresh part of a space must stay its last one. */
 static void put_first(struct inv_view *view) {
     struct inv_part added = view->parts[view->count - 1];
     memmove(&view->parts[1], &view->parts[0],
@@ -462,6 +488,10 @@ static enum inv_status swap(void *ctx, struct inv_db *db, struct inv_err *err) {
         inv_ref_get(part.overlay);
         part.live_owned = false;
         status = inv_gallery_add_part(gallery, &part, err);
+        struct inv_view *view = gallery->next;
+        if (status == INV_OK) /* a gallery's space may be another by now */
+            status =
+                inv_gallery_shadow(gallery, &view->parts[view->count - 1], err);
         if (status == INV_OK) {
             put_first(gallery->next);
             status = inv_db_add_segment(db, gallery->collection, job->gen, err);
@@ -533,11 +563,7 @@ static void outlast_searches(const struct job *job) {
 }
 
 static void release_job(struct job *job) {
-    inv_ref_put(job->part.postings);
-    inv_ref_put(job->part.overlay);
-    inv_ref_put(job->part.live);
-    inv_ref_put(job->part.entries);
-    inv_ref_put(job->part.segment);
+    inv_part_release(&job->part);
     free(job->origins);
     free(job->vseqs);
     free(job->inputs);

@@ -121,15 +121,6 @@ static enum inv_status move_one(struct job *job, struct inv_db *db,
     return status;
 }
 
-static struct inv_entries *copy_entries(const struct inv_part *part) {
-    struct inv_entries *copy =
-        inv_entries_new(part->count, false, part->entries->ids);
-    if (copy != NULL)
-        memcpy(copy->items, part->entries->items,
-               part->count * sizeof *copy->items);
-    return copy;
-}
-
 /* Moves records of one part until the chunk is full. */
 static enum inv_status move_part(struct job *job, struct inv_db *db,
                                  struct inv_part *part, uint64_t *budget,
@@ -142,7 +133,8 @@ static enum inv_status move_part(struct job *job, struct inv_db *db,
         const struct inv_entry *entry = &part->entries->items[e];
         if (find_use(job->files, job->file_count, entry->place.file) == NULL)
             continue;
-        if (copy == NULL && (copy = copy_entries(part)) == NULL)
+        if (copy == NULL && (copy = inv_entries_copy(part->entries, part->count,
+                                                     false)) == NULL)
             return inv_fail(err, INV_MEMORY, "out of memory for entries");
         uint64_t length = entry->place.length;
         status = move_one(job, db, &copy->items[e], err);

@@ -47,9 +47,36 @@ struct inv_view *inv_gallery_edit(struct inv_gallery *gallery);
 enum inv_status inv_gallery_add_part(struct inv_gallery *gallery,
                                      const struct inv_part *part,
                                      struct inv_err *err) INV_MUST_USE;
-/* A fresh part with room; its encoding is the view's. */
-enum inv_status inv_gallery_add_fresh(struct inv_gallery *gallery, size_t cap,
+/* A fresh part with room. */
+enum inv_status inv_gallery_add_fresh(struct inv_gallery *gallery,
+                                      struct inv_encoding *encoding, size_t cap,
                                       struct inv_err *err) INV_MUST_USE;
+/* The part that takes what comes next in a space, the last one of it; NULL:
+ * there is none. It may be sealed or full. */
+struct inv_part *inv_gallery_last(struct inv_view *view, int64_t space);
+/* Notes for a part of the view being edited which of its entries an earlier
+ * space has too. */
+enum inv_status inv_gallery_shadow(struct inv_gallery *gallery,
+                                   struct inv_part *part,
+                                   struct inv_err *err) INV_MUST_USE;
+/* Adds an entry (its id from `put`) to the active part of put->space. */
+enum inv_status inv_gallery_add_entry(struct inv_gallery *gallery,
+                                      struct inv_put *put,
+                                      const struct inv_entry *entry,
+                                      struct inv_err *err) INV_MUST_USE;
+/* Does a space before this one have the document? In the view being edited. */
+bool inv_gallery_is_shadowed(const struct inv_gallery *gallery, int64_t space,
+                             int64_t doc);
+/* The document of a vector has come to have one in an earlier space. */
+enum inv_status inv_gallery_shadow_one(struct inv_gallery *gallery,
+                                       uint64_t vseq,
+                                       struct inv_err *err) INV_MUST_USE;
+/* Is the space still in the view being edited? INV_SPACE_MISMATCH. Changes
+ * nothing. */
+enum inv_status inv_gallery_knows(struct inv_gallery *gallery, int64_t space,
+                                  struct inv_err *err) INV_MUST_USE;
+/* Releases what a part refers to. */
+void inv_part_release(const struct inv_part *part);
 /* Marks entry dead in the view being edited. */
 enum inv_status inv_gallery_bury(struct inv_gallery *gallery, uint64_t vseq,
                                  struct inv_err *err) INV_MUST_USE;
@@ -60,7 +87,8 @@ bool inv_gallery_lose(struct inv_gallery *gallery, uint64_t gen,
 enum inv_status inv_gallery_doom(struct inv_gallery *gallery,
                                  struct inv_segment *segment,
                                  struct inv_err *err) INV_MUST_USE;
-/* A new reference to the encoding of a hash, NULL if unknown. */
+/* A new reference to the encoding of a hash, NULL if unknown. A segment's
+ * encoding says which space it is of: hashes of different spaces differ. */
 struct inv_encoding *inv_gallery_encoding(void *gallery, uint64_t hash);
 void inv_gallery_segment_dir(const struct inv_gallery *gallery, uint64_t gen,
                              char *out, size_t size);

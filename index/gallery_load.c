@@ -18,9 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every document of the collection, in order of vseq once sorted. */
+/* Every vector of the collection, in order of vseq once sorted. */
 struct loaded {
     struct inv_entry entry;
+    int64_t space;
     struct inv_row *row; /* moves to a fresh part or is freed */
     bool taken;          /* by a sealed segment */
 };
@@ -82,7 +83,8 @@ static enum inv_status take_document(void *ctx,
                                      .doc = row->doc,
                                      .id = id,
                                      .id_len = (uint32_t)row->id_len,
-                                     .place = row->place}};
+                                     .place = row->place},
+                           .space = row->space};
     if (load->schema->count == 0 || row->payload == NULL)
         return INV_OK;
     return load->gallery->row(load->schema, row->payload, row->payload_len,
@@ -157,9 +159,13 @@ static enum inv_status fill_part(struct load *load, const uint64_t *vseqs,
         struct inv_err why = {0};
         part->entries->items[i].vseq = vseqs[i];
         /* taken: a segment that was given up and replaced is back */
-        if (doc == NULL || doc->taken)
+        if (doc == NULL || doc->taken || doc->space != inv_part_space(part))
             continue;
         part->entries->items[i] = doc->entry;
+        if (!inv_entries_link(part->entries, i)) {
+            status = inv_fail(err, INV_MEMORY, "out of memory for entries");
+            break;
+        }
         if (!inv_vlog_reaches(load->gallery->next->logs, &doc->entry.place,
                               &why)) {
             lose_document(load, doc, &why);
@@ -183,7 +189,7 @@ static enum inv_status fill_part(struct load *load, const uint64_t *vseqs,
         return inv_fail(err, INV_MEMORY, "out of memory for postings");
     for (size_t i = 0; i < part->count; i++) {
         struct loaded *doc = find_doc(load, vseqs[i]);
-        if (doc == NULL)
+        if (doc == NULL || doc->space != inv_part_space(part))
             continue;
         doc->taken = true;
         free(doc->row);
@@ -215,9 +221,7 @@ static enum inv_status load_segment(struct load *load, uint64_t gen,
     free(vseqs);
     if (status == INV_OK)
         return inv_gallery_add_part(gallery, &part, err);
-    inv_ref_put(part.entries);
-    inv_ref_put(part.live);
-    inv_ref_put(part.segment);
+    inv_part_release(&part);
     return status;
 }
 
@@ -243,6 +247,7 @@ static enum inv_status load_segments(struct load *load, struct inv_err *err) {
 }
 
 static enum inv_status load_fresh_one(struct inv_gallery *gallery,
+                                      struct inv_encoding *encoding,
                                       struct loaded *doc, float *code,
                                       struct inv_vlog_set *logs,
                                       struct inv_err *err) {
@@ -258,8 +263,7 @@ static enum inv_status load_fresh_one(struct inv_gallery *gallery,
                           doc->entry.place.file, record.vseq,
                           doc->entry.place.offset, doc->entry.vseq);
     if (status == INV_OK)
-        status =
-            next->encoding->encode(next->encoding, &record.codes, code, err);
+        status = encoding->encode(encoding, &record.codes, code, err);
     if (status != INV_OK)
         return status;
     const char *id =
@@ -269,6 +273,8 @@ static enum inv_status load_fresh_one(struct inv_gallery *gallery,
     inv_segment_put(part->segment, part->count, code);
     part->entries->items[part->count] = doc->entry;
     part->entries->items[part->count].id = id;
+    if (!inv_entries_link(part->entries, part->count))
+        return inv_fail(err, INV_MEMORY, "out of memory for entries");
     part->entries->rows[part->count] = doc->row;
     doc->row = NULL;
     inv_bitset_add(part->live->set, part->count);
@@ -277,25 +283,28 @@ static enum inv_status load_fresh_one(struct inv_gallery *gallery,
     return INV_OK;
 }
 
-static enum inv_status load_fresh(struct load *load, struct inv_err *err) {
+/* What of a space lies in no segment. */
+static enum inv_status load_fresh(struct load *load,
+                                  struct inv_encoding *encoding,
+                                  struct inv_err *err) {
     struct inv_gallery *gallery = load->gallery;
     size_t fresh = 0;
     for (size_t i = 0; i < load->count; i++)
-        fresh += !load->docs[i].taken;
+        fresh += !load->docs[i].taken && load->docs[i].space == encoding->space;
     if (fresh == 0)
         return INV_OK;
     size_t cap = fresh > gallery->fresh_limit ? fresh : gallery->fresh_limit;
-    enum inv_status status = inv_gallery_add_fresh(gallery, cap, err);
+    enum inv_status status = inv_gallery_add_fresh(gallery, encoding, cap, err);
     if (status != INV_OK)
         return status;
-    float *code = malloc(gallery->next->encoding->code_dim * sizeof *code);
+    float *code = malloc(encoding->code_dim * sizeof *code);
     if (code == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a code");
     for (size_t i = 0; i < load->count && status == INV_OK; i++) {
         struct inv_err why = {0};
-        if (load->docs[i].taken)
+        if (load->docs[i].taken || load->docs[i].space != encoding->space)
             continue;
-        status = load_fresh_one(gallery, &load->docs[i], code,
+        status = load_fresh_one(gallery, encoding, &load->docs[i], code,
                                 gallery->next->logs, &why);
         if (status == INV_CORRUPT) {
             lose_document(load, &load->docs[i], &why);
@@ -338,13 +347,40 @@ static void remove_strays(const struct load *load) {
     closedir(dir);
 }
 
+/* The spaces that there are encodings of, the gallery's first, then by age. */
+static enum inv_status list_spaces(const struct inv_gallery *gallery,
+                                   int64_t space, struct inv_view *view,
+                                   struct inv_err *err) {
+    view->spaces[view->space_count++].space = space;
+    for (size_t i = 0; i < gallery->encoding_count; i++) {
+        struct inv_encoding *encoding = gallery->encodings[i];
+        size_t at = 0;
+        while (at < view->space_count &&
+               view->spaces[at].space != encoding->space)
+            at++;
+        if (at == INV_SPACES_MAX)
+            return inv_fail(err, INV_CORRUPT,
+                            "a collection of more than %d models",
+                            INV_SPACES_MAX);
+        if (at == view->space_count)
+            view->spaces[view->space_count++].space = encoding->space;
+        view->spaces[at].encoding = encoding;
+    }
+    if (view->spaces[0].encoding == NULL)
+        return inv_fail(err, INV_CORRUPT,
+                        "the catalog has no encoder of the gallery's space");
+    return INV_OK;
+}
+
 static enum inv_status first_view(struct inv_gallery *gallery,
-                                  struct inv_schema *schema,
-                                  struct inv_encoding *encoding,
+                                  const struct inv_gallery_options *options,
                                   struct inv_err *err) {
     struct inv_view empty = {.version = gallery->counters.version - 1,
-                             .schema = schema,
-                             .encoding = encoding};
+                             .schema = options->schema,
+                             .context = options->context};
+    enum inv_status status = list_spaces(gallery, options->space, &empty, err);
+    if (status != INV_OK)
+        return status;
     struct inv_vlog_set *logs = inv_vlog_files(gallery->vlog);
     empty.logs = logs;
     gallery->view = inv_view_copy(&empty, 0);
@@ -398,17 +434,17 @@ static enum inv_status load_all(struct load *load,
                                roll == 0 ? INV_VLOG_ROLL : roll, &gallery->vlog,
                                err);
     if (status == INV_OK)
-        status =
-            first_view(gallery, options->schema,
-                       gallery->encodings[gallery->encoding_count - 1], err);
+        status = first_view(gallery, options, err);
     if (status == INV_OK && inv_gallery_edit(gallery) == NULL)
         status = inv_fail(err, INV_MEMORY, "out of memory for a view");
     if (status != INV_OK)
         return status;
     remove_strays(load);
     status = load_segments(load, err);
-    if (status == INV_OK)
-        status = load_fresh(load, err);
+    for (size_t i = 0; status == INV_OK && i < gallery->next->space_count; i++)
+        status = load_fresh(load, gallery->next->spaces[i].encoding, err);
+    for (size_t i = 0; status == INV_OK && i < gallery->next->count; i++)
+        status = inv_gallery_shadow(gallery, &gallery->next->parts[i], err);
     if (load->damaged > 0)
         inv_log(INV_LOG_ERROR, "vlog",
                 "%s: %zu of %zu documents cannot be read from the vector logs",

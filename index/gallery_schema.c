@@ -14,7 +14,7 @@ static enum inv_status read_row(struct inv_gallery *gallery, struct inv_db *db,
                                 struct inv_row **row, struct inv_err *err) {
     struct inv_document_row document;
     *row = NULL;
-    enum inv_status status = inv_db_find_doc(db, entry->doc, &document, err);
+    enum inv_status status = inv_db_find_doc(db, entry->doc, 0, &document, err);
     if (status != INV_OK || document.payload == NULL)
         return status;
     struct inv_err why = {0};
@@ -67,11 +67,9 @@ static enum inv_status index_fresh(struct inv_gallery *gallery,
                                    const struct inv_schema *schema,
                                    struct inv_part *part, struct inv_err *err) {
     struct inv_entries *entries =
-        inv_entries_new(part->entries->cap, true, part->entries->ids);
+        inv_entries_copy(part->entries, part->count, true);
     if (entries == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for entries");
-    memcpy(entries->items, part->entries->items,
-           part->count * sizeof *entries->items);
     enum inv_status status = INV_OK;
     for (size_t e = inv_bitset_next(part->live->set, part->count, 0);
          status == INV_OK && e < part->count;

@@ -4,6 +4,8 @@
  */
 #include "index/view.h"
 
+#include "index/doc_table.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -105,26 +107,54 @@ static void entries_release(void *self) {
     if (entries->items != NULL)
         munmap(entries->items, entries->cap * sizeof *entries->items);
     inv_ref_put(entries->ids);
+    inv_ref_put(entries->docs);
     free(entries);
 }
 
-struct inv_entries *inv_entries_new(size_t cap, bool with_rows,
-                                    struct inv_ids *ids) {
+/* docs NULL: a new table. */
+static struct inv_entries *entries_new(size_t cap, bool with_rows,
+                                       struct inv_ids *ids,
+                                       struct inv_doc_table *docs) {
     struct inv_entries *entries = calloc(1, sizeof *entries);
     if (entries == NULL)
         return NULL;
     inv_ref_init(&entries->ref, entries_release);
     entries->cap = cap < 1 ? 1 : cap;
     entries->ids = ids == NULL ? ids_new() : inv_ref_get(ids);
+    entries->docs =
+        docs == NULL ? inv_doc_table_new(entries->cap) : inv_ref_get(docs);
     entries->items = reserve(entries->cap * sizeof *entries->items);
     if (with_rows)
         entries->rows = reserve(entries->cap * sizeof(struct inv_row *));
-    if (entries->ids == NULL || entries->items == NULL ||
-        (with_rows && entries->rows == NULL)) {
+    if (entries->ids == NULL || entries->docs == NULL ||
+        entries->items == NULL || (with_rows && entries->rows == NULL)) {
         inv_ref_put(entries);
         return NULL;
     }
     return entries;
+}
+
+struct inv_entries *inv_entries_new(size_t cap, bool with_rows,
+                                    struct inv_ids *ids) {
+    return entries_new(cap, with_rows, ids, NULL);
+}
+
+struct inv_entries *inv_entries_copy(const struct inv_entries *entries,
+                                     size_t count, bool with_rows) {
+    size_t cap = with_rows ? entries->cap : count;
+    struct inv_entries *copy =
+        entries_new(cap, with_rows, entries->ids, entries->docs);
+    if (copy != NULL)
+        memcpy(copy->items, entries->items, count * sizeof *copy->items);
+    return copy;
+}
+
+bool inv_entries_link(struct inv_entries *entries, size_t i) {
+    return inv_doc_table_add(entries->docs, entries->items[i].doc, (uint32_t)i);
+}
+
+bool inv_entries_full(const struct inv_entries *entries) {
+    return inv_doc_table_full(entries->docs);
 }
 
 bool inv_entries_find(const struct inv_entries *entries, size_t count,
@@ -228,10 +258,13 @@ static void view_release(void *self) {
         inv_ref_put(part->postings);
         inv_ref_put(part->overlay);
         inv_ref_put(part->live);
+        inv_ref_put(part->shadowed);
         inv_ref_put(part->entries);
         inv_ref_put(part->segment);
     }
-    inv_ref_put(view->encoding);
+    for (size_t i = 0; i < view->space_count; i++)
+        inv_ref_put(view->spaces[i].encoding);
+    inv_ref_put(view->context);
     inv_ref_put(view->schema);
     inv_ref_put(view->logs);
     inv_filter_cache_free(view->filters);
@@ -252,7 +285,12 @@ struct inv_view *inv_view_copy(const struct inv_view *view, size_t more) {
     copy->version = view->version;
     copy->logs = inv_ref_get(view->logs);
     copy->schema = inv_ref_get(view->schema);
-    copy->encoding = inv_ref_get(view->encoding);
+    copy->context = inv_ref_get(view->context);
+    copy->space_count = view->space_count;
+    for (size_t i = 0; i < view->space_count; i++)
+        copy->spaces[i] = (struct inv_view_space){
+            .space = view->spaces[i].space,
+            .encoding = inv_ref_get(view->spaces[i].encoding)};
     copy->count = view->count;
     for (size_t i = 0; i < view->count; i++) {
         const struct inv_part *part = &view->parts[i];
@@ -262,17 +300,105 @@ struct inv_view *inv_view_copy(const struct inv_view *view, size_t more) {
             .live = inv_ref_get(part->live),
             .postings = inv_ref_get(part->postings),
             .overlay = inv_ref_get(part->overlay),
+            .shadowed = inv_ref_get(part->shadowed),
             .count = part->count,
         };
     }
     return copy;
 }
 
+size_t inv_view_rank(const struct inv_view *view, int64_t space) {
+    size_t at = 0;
+    while (at < view->space_count && view->spaces[at].space != space)
+        at++;
+    return at;
+}
+
+struct inv_encoding *inv_view_encoding(const struct inv_view *view,
+                                       int64_t space) {
+    size_t at = space == 0 ? 0 : inv_view_rank(view, space);
+    return at == view->space_count ? NULL : view->spaces[at].encoding;
+}
+
+/* ---- documents ---- */
+
+size_t inv_part_home(const struct inv_part *part) {
+    if (part->shadowed == NULL)
+        return part->live->count;
+    size_t count = 0;
+    for (size_t w = 0; w < inv_bitset_words(part->count); w++)
+        count += (size_t)__builtin_popcountll(part->live->set[w] &
+                                              ~part->shadowed->set[w]);
+    return count;
+}
+
 size_t inv_view_live(const struct inv_view *view) {
     size_t live = 0;
     for (size_t i = 0; i < view->count; i++)
-        live += view->parts[i].live->count;
+        live += inv_part_home(&view->parts[i]);
     return live;
+}
+
+struct inv_coverage inv_view_coverage(const struct inv_view *view,
+                                      int64_t space) {
+    struct inv_coverage coverage = {0, 0, 0};
+    for (size_t i = 0; i < view->count; i++) {
+        const struct inv_part *part = &view->parts[i];
+        size_t home = inv_part_home(part);
+        if (inv_part_space(part) == inv_view_gallery(view))
+            coverage.gallery += part->live->count;
+        if (inv_part_space(part) != space)
+            continue;
+        if (space == inv_view_gallery(view)) {
+            coverage.both += part->live->count;
+        } else {
+            coverage.alone += home;
+            coverage.both += part->live->count - home;
+        }
+    }
+    return coverage;
+}
+
+size_t inv_view_missing(const struct inv_view *view, int64_t space) {
+    size_t missing = 0;
+    for (size_t i = 0; i < view->count; i++) {
+        const struct inv_part *part = &view->parts[i];
+        if (inv_part_space(part) != inv_view_gallery(view))
+            continue;
+        for (size_t e = inv_bitset_next(part->live->set, part->count, 0);
+             e < part->count;
+             e = inv_bitset_next(part->live->set, part->count, e + 1)) {
+            size_t at, entry;
+            missing += !inv_view_find_doc(
+                view, space, part->entries->items[e].doc, &at, &entry);
+        }
+    }
+    return missing;
+}
+
+bool inv_part_find_doc(const struct inv_part *part, int64_t doc,
+                       size_t *entry) {
+    const struct inv_entries *entries = part->entries;
+    uint32_t i;
+    for (size_t at = INV_DOC_FIRST;
+         inv_doc_table_next(entries->docs, doc, &at, &i);)
+        if (i < part->count && entries->items[i].doc == doc &&
+            inv_bitset_has(part->live->set, i)) {
+            *entry = i;
+            return true;
+        }
+    return false;
+}
+
+bool inv_view_find_doc(const struct inv_view *view, int64_t space, int64_t doc,
+                       size_t *part, size_t *entry) {
+    for (size_t i = view->count; i-- > 0;)
+        if (inv_part_space(&view->parts[i]) == space &&
+            inv_part_find_doc(&view->parts[i], doc, entry)) {
+            *part = i;
+            return true;
+        }
+    return false;
 }
 
 bool inv_view_find(const struct inv_view *view, uint64_t vseq, size_t *part,
@@ -332,18 +458,23 @@ static bool indexed_match(const struct inv_filter *filter,
     return any;
 }
 
+/* Live and not shadowed, the word of 64 entries. */
+static uint64_t home_word(const struct inv_part *part, size_t w) {
+    uint64_t live = part->live->set[w];
+    return part->shadowed == NULL ? live : live & ~part->shadowed->set[w];
+}
+
 static void select_one_by_one(const struct inv_part *part,
                               const struct inv_filter *filter, uint64_t *out,
                               size_t *scanned) {
-    size_t words = inv_bitset_words(part->count);
-    memset(out, 0, words * sizeof *out);
-    for (size_t i = inv_bitset_next(part->live->set, part->count, 0);
-         i < part->count;
-         i = inv_bitset_next(part->live->set, part->count, i + 1)) {
+    for (size_t w = 0; w < inv_bitset_words(part->count); w++)
+        out[w] = home_word(part, w);
+    for (size_t i = inv_bitset_next(out, part->count, 0); i < part->count;
+         i = inv_bitset_next(out, part->count, i + 1)) {
         ++*scanned;
-        if (indexed_match(filter, &part->entries->items[i],
-                          inv_part_row(part, i)))
-            inv_bitset_add(out, i);
+        if (!indexed_match(filter, &part->entries->items[i],
+                           inv_part_row(part, i)))
+            inv_bitset_remove(out, i);
     }
 }
 
@@ -352,7 +483,8 @@ void inv_part_select(const struct inv_part *part,
                      size_t *scanned) {
     size_t words = inv_bitset_words(part->count);
     if (filter == NULL) {
-        memcpy(out, part->live->set, words * sizeof *out);
+        for (size_t w = 0; w < words; w++)
+            out[w] = home_word(part, w);
         return;
     }
     if (part->postings == NULL) {
@@ -371,5 +503,5 @@ void inv_part_select(const struct inv_part *part,
             inv_bitset_remove(out, entry);
     }
     for (size_t w = 0; w < words; w++)
-        out[w] &= part->live->set[w];
+        out[w] &= home_word(part, w);
 }

@@ -5,11 +5,10 @@
  * did not change is shared with the view before.
  *
  * A collection may hold vectors of several spaces (models). Each part is of
- * one. The gallery's space comes first: its entries are what a search finds.
- * Of another space's part a search finds only the entries whose document has
- * no vector in the gallery's space; the others are `shadowed`, and serve who
- * asks for the vector of a document (inv_view_find_doc). So a document is
- * found once.
+ * one. The gallery's space comes first, then the others by age. A search finds
+ * a document in the first space that has it; in later ones its entries are
+ * `shadowed`, and serve who asks for the vector of a document there
+ * (inv_view_find_doc).
  *
  * All of it is reference counted. A fresh part grows in place behind `count`,
  * which an older view never sees.
@@ -61,6 +60,8 @@ struct inv_entries *inv_entries_copy(const struct inv_entries *entries,
 /* items[i] has got its document: it can be found by it from now on. False:
  * the table of documents is full (after very many discarded attempts). */
 bool inv_entries_link(struct inv_entries *entries, size_t i) INV_MUST_USE;
+/* No further entry can be linked. */
+bool inv_entries_full(const struct inv_entries *entries);
 /* Copies an id into the table's memory; NULL: out of memory. */
 const char *inv_entries_keep_id(struct inv_entries *entries, const char *id,
                                 size_t len);
@@ -111,9 +112,9 @@ struct inv_part {
     struct inv_live *live;
     struct inv_shared_postings *postings; /* NULL: fresh */
     struct inv_overlay *overlay;          /* NULL: empty */
-    struct inv_live *shadowed; /* entries whose document the gallery's space
-                                  has; NULL in that space. Copied on write;
-                                  says nothing of entries that are not live */
+    struct inv_live *shadowed; /* entries whose document an earlier space has;
+                                  NULL in the gallery's. Copied on write; says
+                                  nothing of entries that are not live */
     size_t count;              /* entries to look at */
     bool live_owned;     /* of a view being edited: `live` may be written to */
     bool shadowed_owned; /* likewise */
@@ -145,6 +146,8 @@ struct inv_view {
 static inline int64_t inv_view_gallery(const struct inv_view *view) {
     return view->spaces[0].space;
 }
+/* Its place among the view's spaces, 0: the gallery's; space_count: none. */
+size_t inv_view_rank(const struct inv_view *view, int64_t space);
 /* Of what comes next in a space (0: the gallery's); NULL: no such space. */
 struct inv_encoding *inv_view_encoding(const struct inv_view *view,
                                        int64_t space);
@@ -156,14 +159,17 @@ struct inv_view *inv_view_copy(const struct inv_view *view, size_t more);
 size_t inv_view_live(const struct inv_view *view);
 size_t inv_part_home(const struct inv_part *part); /* those of a part */
 
-/* Of the documents of the gallery's space, how many have a vector in `space`
- * as well; and how many documents have one in `space` and not in the gallery's.
- */
+/* How many documents the gallery's space has; of those with a vector in
+ * `space`, how many an earlier space has as well, and how many not. With two
+ * spaces `both` of `gallery` are covered. */
 struct inv_coverage {
     size_t gallery, both, alone;
 };
 struct inv_coverage inv_view_coverage(const struct inv_view *view,
                                       int64_t space);
+/* Documents of the gallery's space without a vector in `space`, counted one by
+ * one. */
+size_t inv_view_missing(const struct inv_view *view, int64_t space);
 
 /* The live entry of a document in a space; false when it has none there. */
 bool inv_view_find_doc(const struct inv_view *view, int64_t space, int64_t doc,
@@ -177,8 +183,9 @@ bool inv_entries_find(const struct inv_entries *entries, size_t count,
                       uint64_t vseq, size_t *entry);
 
 /* out (inv_bitset_words(part->count) words) = live entries, without shadowed
- * ones, that match the bound filter by indexed fields and ids (NULL: all). *scanned: entries tested
- * one by one. When the filter needs a scan, out is a superset. */
+ * ones, that match the bound filter by indexed fields and ids (NULL: all).
+ * *scanned: entries tested one by one. When the filter needs a scan, out is a
+ * superset. */
 void inv_part_select(const struct inv_part *part,
                      const struct inv_filter *filter, uint64_t *out,
                      size_t *scanned);

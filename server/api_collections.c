@@ -68,7 +68,8 @@ static void put_collection(struct inv_collection *c, bool detail,
                            ",\"dead_bytes\":%" PRIu64
                            ",\"encoder_state\":%u,\"ann_dim\":%zu",
                            inv_gallery_dead_bytes(c->gallery, 0.0),
-                           view->encoding->state, view->encoding->ann_dim);
+                           inv_view_encoding(view, 0)->state,
+                           inv_view_encoding(view, 0)->ann_dim);
             put_segments(view, out);
         }
         inv_ref_put(view);

@@ -130,7 +130,7 @@ INV_HANDLER(inv_api_document_get) {
         status = inv_collection_moment(c, db, &view, err);
     if (status == INV_OK)
         status = inv_db_find(db, c->id, request->parts[4],
-                             request->part_lens[4], &row, err);
+                             request->part_lens[4], 0, &row, err);
     if (status == INV_OK && row.doc == 0)
         status = unknown_document(request, err);
     if (status == INV_OK)
@@ -225,7 +225,7 @@ static enum inv_status apply_patch(void *ctx, struct inv_db *db,
     struct inv_shared_row *shared = NULL;
     enum inv_status status =
         inv_db_find(db, c->id, patch->request->parts[4],
-                    patch->request->part_lens[4], &row, err);
+                    patch->request->part_lens[4], 0, &row, err);
     if (status == INV_OK && row.doc == 0)
         status = unknown_document(patch->request, err);
     if (status == INV_OK)
@@ -296,7 +296,7 @@ static enum inv_status apply_removal(void *ctx, struct inv_db *db,
     struct inv_document_row row;
     bool found = false;
     enum inv_status status = inv_db_find(db, c->id, request->parts[4],
-                                         request->part_lens[4], &row, err);
+                                         request->part_lens[4], 0, &row, err);
     if (status == INV_OK && row.doc == 0)
         status = unknown_document(request, err);
     if (status == INV_OK)

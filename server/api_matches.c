@@ -80,12 +80,11 @@ INV_HANDLER(inv_api_documents_count) {
 /* ---- delete ---- */
 
 static enum inv_status collect_ids(const struct inv_searching *s, size_t count,
-                                   struct inv_ids_in *ids, uint64_t **vseqs,
+                                   struct inv_ids_in *ids,
                                    struct inv_err *err) {
     ids->ids = inv_arena_calloc(s->arena, count + 1, sizeof(char *));
     ids->lens = inv_arena_calloc(s->arena, count + 1, sizeof(size_t));
-    *vseqs = inv_arena_calloc(s->arena, count + 1, sizeof **vseqs);
-    if (ids->ids == NULL || ids->lens == NULL || *vseqs == NULL)
+    if (ids->ids == NULL || ids->lens == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu ids", count);
     for (size_t p = 0; p < s->view->count; p++) {
         const struct inv_part *part = &s->view->parts[p];
@@ -94,8 +93,7 @@ static enum inv_status collect_ids(const struct inv_searching *s, size_t count,
              e = inv_bitset_next(s->matches[p], part->count, e + 1)) {
             const struct inv_entry *entry = &part->entries->items[e];
             ids->ids[ids->count] = entry->id;
-            ids->lens[ids->count] = entry->id_len;
-            (*vseqs)[ids->count++] = entry->vseq;
+            ids->lens[ids->count++] = entry->id_len;
         }
     }
     return INV_OK;
@@ -104,8 +102,7 @@ static enum inv_status collect_ids(const struct inv_searching *s, size_t count,
 struct removal {
     struct inv_collection *collection;
     const struct inv_ids_in *ids;
-    const uint64_t *vseqs; /* NULL, or as they matched */
-    uint64_t version;      /* of the view that they matched in */
+    uint64_t matched_in; /* version of that view; 0: they were named */
     bool dry_run;
     size_t matched, deleted; /* out */
 };
@@ -120,13 +117,12 @@ static enum inv_status apply_removal(void *ctx, struct inv_db *db,
         size_t len = removal->ids->lens[i];
         bool found = false;
         struct inv_document_row row;
-        enum inv_status status = inv_db_find(db, c->id, id, len, &row, err);
+        enum inv_status status = inv_db_find(db, c->id, id, len, 0, &row, err);
         if (status != INV_OK)
             return status;
         /* Written or patched since the filter saw it: it may not match now. */
         bool changed =
-            removal->vseqs != NULL &&
-            (row.vseq != removal->vseqs[i] || row.version > removal->version);
+            removal->matched_in != 0 && row.version > removal->matched_in;
         if (row.doc == 0 || changed)
             continue;
         removal->matched++;
@@ -164,7 +160,6 @@ INV_HANDLER(inv_api_documents_delete) {
     struct inv_searching searching = {0};
     struct inv_search_plan plan;
     struct inv_search_request search;
-    uint64_t *vseqs = NULL;
     enum inv_status status = inv_api_collection(app, request, 2, &c, err);
     if (status != INV_OK)
         return status;
@@ -177,12 +172,12 @@ INV_HANDLER(inv_api_documents_delete) {
                        &plan, &search, err);
         if (status == INV_OK)
             status = collect_ids(&searching, count_matches(&plan, view->count),
-                                 &wanted.ids, &vseqs, err);
+                                 &wanted.ids, err);
     }
     struct removal removal = {.collection = c,
                               .ids = &wanted.ids,
-                              .vseqs = vseqs,
-                              .version = view->version,
+                              .matched_in =
+                                  wanted.filter == NULL ? 0 : view->version,
                               .dry_run = wanted.dry_run};
     if (status == INV_OK)
         status = run_removal(app, &removal, err);
@@ -241,7 +236,7 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
     inv_buf_puts(out, "{\"documents\":[");
     for (size_t i = 0; status == INV_OK && i < n; i++) {
         struct inv_document_row row;
-        status = inv_db_find_doc(db, docs[i], &row, err);
+        status = inv_db_find_doc(db, docs[i], 0, &row, err);
         if (status != INV_OK || row.doc == 0)
             continue;
         inv_buf_puts(out, comma);

@@ -31,16 +31,16 @@ struct inv_collection {
     struct inv_ref ref;
     struct inv_app *app;
     int64_t id;
-    int64_t space;
     int64_t created_ms;
     char name[INV_NAME_MAX + 1];
     char uuid[40];
     char *dir;
     char *body;                                 /* as it was sent */
     uint64_t next_vseq, next_version, next_gen; /* as of opening */
-    struct inv_gallery *gallery; /* NULL while loading or failed */
-    pthread_mutex_t lock;        /* of what follows */
-    struct inv_shared_settings *settings;
+    struct inv_gallery *gallery;          /* NULL while loading or failed */
+    pthread_mutex_t lock;                 /* of what follows */
+    struct inv_shared_settings *settings; /* as of opening; from then on the
+                                             view has them (models.h) */
     enum inv_collection_state state; /* LOADING, READY or FAILED; the others
                                         are worked out when asked */
     char failure[320];
@@ -168,10 +168,11 @@ struct inv_collection *inv_collection_new(struct inv_app *app,
                                           const struct inv_collection_row *row,
                                           struct inv_err *err);
 
-/* The encoder is to learn, or to become another: makes, stores and installs
- * the next state. settings: with the encoder wanted. learn: false installs a
- * state that has learned nothing. */
+/* The encoder of a space is to learn, or to become another: makes, stores and
+ * installs the next state. settings: of the space, with the encoder wanted.
+ * learn: false installs a state that has learned nothing. */
 enum inv_status inv_collection_new_state(struct inv_collection *collection,
+                                         int64_t space,
                                          const struct inv_settings *settings,
                                          bool learn,
                                          struct inv_err *err) INV_MUST_USE;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "server/upgrade/change.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,6 @@ static enum inv_status apply_create(void *ctx, struct inv_db *db,
     struct creation *creation = ctx;
     const struct inv_settings *s = creation->settings;
     int64_t id = 0;
-    int64_t space = 0;
     struct leftover leftover = {.name = creation->row.name};
     enum inv_status status =
         inv_db_collections(db, find_leftover, &leftover, err);
@@ -74,14 +74,18 @@ static enum inv_status apply_create(void *ctx, struct inv_db *db,
         status = inv_db_delete_collection(db, leftover.id, err);
     if (status == INV_OK)
         status = inv_db_add_collection(db, &creation->row, &id, err);
-    struct inv_state_row state = {.state = 0,
+    struct inv_space_row space = {.hash = inv_settings_space(s),
+                                  .model = s->model,
+                                  .revision = s->revision,
+                                  .dim = s->dim,
+                                  .created_ms = creation->row.created_ms};
+    if (status == INV_OK)
+        status = inv_db_add_space(db, id, &space, err);
+    struct inv_state_row state = {.space = space.space,
                                   .hash = creation->encoder->base.hash,
                                   .settings = creation->encoder_json};
     if (status == INV_OK)
         status = inv_db_add_state(db, id, &state, err);
-    if (status == INV_OK)
-        status = inv_db_add_space(db, id, inv_settings_space(s), s->model,
-                                  s->revision, s->dim, &space, err);
     creation->row.id = id;
     return status;
 }
@@ -216,8 +220,9 @@ static enum inv_status create_new(struct inv_app *app, const char *name,
     if (status == INV_OK)
         status = check_model_dim(app, &shared->settings, err);
     if (status == INV_OK)
-        status = inv_encoder_new(&shared->settings, 0, NULL, 0,
-                                 &creation.encoder, err);
+        status = inv_encoder_new(&shared->settings,
+                                 &(struct inv_encoder_place){.first = true},
+                                 NULL, 0, &creation.encoder, err);
     if (status == INV_OK)
         status = make_directories(app, uuid, err);
     if (status == INV_OK)
@@ -357,17 +362,8 @@ static enum inv_status apply_patch(void *ctx, struct inv_db *db,
         inv_err_at(err, "/payload_index");
     if (status == INV_OK)
         status = inv_db_set_settings(db, c->id, patch->settings, err);
-    return status;
-}
-
-static void patch_committed(void *ctx) {
-    struct patch *patch = ctx;
-    struct inv_collection *c = patch->collection;
-    pthread_mutex_lock(&c->lock);
-    struct inv_shared_settings *old = c->settings;
-    c->settings = inv_ref_get(patch->next);
-    pthread_mutex_unlock(&c->lock);
-    inv_ref_put(old);
+    return status == INV_OK ? inv_models_refresh(c, db, patch->next, err)
+                            : status;
 }
 
 enum inv_status inv_app_patch(struct inv_app *app,
@@ -398,7 +394,6 @@ enum inv_status inv_app_patch(struct inv_app *app,
     if (status == INV_OK) {
         struct inv_operation op = {.gallery = collection->gallery,
                                    .apply = apply_patch,
-                                   .committed = patch_committed,
                                    .ctx = &patch,
                                    .alone = patch.schema != NULL};
         status = inv_writer_run(app->writer, &op, err);

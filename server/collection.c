@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "server/upgrade/change.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,9 +83,17 @@ no_memory:
 
 struct inv_shared_settings *
 inv_collection_settings(struct inv_collection *collection) {
+    struct inv_shared_settings *settings = NULL;
     pthread_mutex_lock(&collection->lock);
-    struct inv_shared_settings *settings = inv_ref_get(collection->settings);
+    bool open = collection->state == INV_READY;
+    if (!open)
+        settings = inv_ref_get(collection->settings);
     pthread_mutex_unlock(&collection->lock);
+    if (open) {
+        struct inv_view *view = inv_gallery_view(collection->gallery);
+        settings = inv_ref_get(inv_view_models(view)->settings);
+        inv_ref_put(view);
+    }
     return settings;
 }
 
@@ -126,7 +135,7 @@ inv_collection_state(struct inv_collection *collection, char *reason,
 /* ---- opening ---- */
 
 struct states {
-    const struct inv_shared_settings *settings;
+    const struct inv_models *models;
     struct inv_encoding **encodings;
     size_t count;
 };
@@ -139,7 +148,14 @@ static enum inv_status take_state(void *ctx, const struct inv_state_row *row,
     if (more == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for encoders");
     states->encodings = more;
-    struct inv_settings settings = states->settings->settings;
+    const struct inv_space *space =
+        inv_models_space(states->models, row->space);
+    if (space == NULL)
+        return inv_fail(err, INV_CORRUPT,
+                        "encoder state %u is of space %lld, which the "
+                        "collection does not have",
+                        row->state, (long long)row->space);
+    struct inv_settings settings = space->settings->settings;
     inv_json *json = NULL;
     struct inv_encoder *encoder = NULL;
     enum inv_status status =
@@ -148,20 +164,26 @@ static enum inv_status take_state(void *ctx, const struct inv_state_row *row,
         status = inv_settings_parse_encoder(json, "", &settings, err);
     inv_json_free(json);
     if (status == INV_OK)
-        status = inv_encoder_new(&settings, row->state, row->learned,
-                                 row->learned_len, &encoder, err);
+        status = inv_encoder_new(
+            &settings,
+            &(struct inv_encoder_place){
+                .space = row->space,
+                .first = row->space == inv_models_oldest(states->models),
+                .state = row->state},
+            row->learned, row->learned_len, &encoder, err);
     if (status == INV_OK)
         states->encodings[states->count++] = &encoder->base;
     return status;
 }
 
 static enum inv_status open_gallery(struct inv_collection *c,
-                                    const struct inv_shared_settings *settings,
+                                    struct inv_models *models,
                                     const struct states *states,
                                     struct inv_err *err) {
     const struct inv_app_config *config = &c->app->config;
-    struct inv_schema *schema = inv_schema_new(settings->settings.fields,
-                                               settings->settings.field_count);
+    const struct inv_settings *settings = &models->settings->settings;
+    struct inv_schema *schema =
+        inv_schema_new(settings->fields, settings->field_count);
     if (schema == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a schema");
     struct inv_gallery_options options = {
@@ -175,8 +197,10 @@ static enum inv_status open_gallery(struct inv_collection *c,
         .next_version = c->next_version,
         .next_gen = c->next_gen,
         .schema = schema,
+        .space = models->spaces[0].space,
         .encodings = states->encodings,
         .encoding_count = states->count,
+        .context = &models->ref,
     };
     enum inv_status status = inv_gallery_open(&options, &c->gallery, err);
     inv_ref_put(schema);
@@ -186,28 +210,27 @@ static enum inv_status open_gallery(struct inv_collection *c,
 enum inv_status inv_collection_open(struct inv_collection *c,
                                     struct inv_err *err) {
     int64_t began = (int64_t)inv_now_ns();
-    struct inv_shared_settings *settings = inv_collection_settings(c);
-    struct states states = {.settings = settings};
+    struct inv_models *models = NULL;
+    struct states states = {.models = NULL};
     struct inv_db *db = NULL;
     enum inv_status status = inv_catalog_borrow(c->app->catalog, &db, err);
     if (status == INV_OK)
-        status = inv_db_states(db, c->id, take_state, &states, err);
+        status = inv_models_load(c, db, c->settings, NULL, &models, err);
+    states.models = models;
     if (status == INV_OK)
-        status = inv_db_find_space(
-            db, c->id, inv_settings_space(&settings->settings), &c->space, err);
+        status = inv_db_states(db, c->id, take_state, &states, err);
     if (db != NULL)
         inv_catalog_return(c->app->catalog, db);
-    if (status == INV_OK && (states.count == 0 || c->space == 0))
+    if (status == INV_OK && states.count == 0)
         status = inv_fail(err, INV_CORRUPT,
-                          "the catalog has %zu encoder states and space %lld "
-                          "for collection %s",
-                          states.count, (long long)c->space, c->name);
+                          "the catalog has no encoder state for collection %s",
+                          c->name);
     if (status == INV_OK)
-        status = open_gallery(c, settings, &states, err);
+        status = open_gallery(c, models, &states, err);
     for (size_t i = 0; i < states.count; i++)
         inv_ref_put(states.encodings[i]);
     free(states.encodings);
-    inv_ref_put(settings);
+    inv_ref_put(models);
     if (status == INV_OK) {
         struct inv_view *view = inv_gallery_view(c->gallery);
         inv_log(INV_LOG_INFO, "collection",
@@ -223,8 +246,8 @@ enum inv_status inv_collection_open(struct inv_collection *c,
 
 struct state_change {
     struct inv_collection *collection;
-    const struct inv_settings *settings;
-    struct inv_shared_settings *next_settings; /* NULL: as they are */
+    bool gallery;                     /* its space is the gallery's */
+    struct inv_shared_settings *next; /* of the space */
     struct inv_encoder *encoder;
     void *learned;
     size_t learned_len;
@@ -235,61 +258,82 @@ static enum inv_status apply_state(void *ctx, struct inv_db *db,
                                    struct inv_err *err) {
     struct state_change *change = ctx;
     struct inv_collection *c = change->collection;
-    struct inv_state_row row = {.state = change->encoder->base.state,
+    int64_t space = change->encoder->base.space;
+    struct inv_state_row row = {.space = space,
+                                .state = change->encoder->base.state,
                                 .hash = change->encoder->base.hash,
                                 .settings = change->encoder_json.data,
                                 .learned = change->learned,
                                 .learned_len = change->learned_len};
     enum inv_status status = inv_db_add_state(db, c->id, &row, err);
+    const char *settings = change->settings_json.data;
     if (status == INV_OK)
-        status =
-            inv_db_set_settings(db, c->id, change->settings_json.data, err);
+        status = change->gallery ? inv_db_set_settings(db, c->id, settings, err)
+                                 : inv_db_set_space(db, space, settings, err);
     if (status == INV_OK)
         status =
             inv_gallery_set_encoding(c->gallery, &change->encoder->base, err);
+    if (status == INV_OK)
+        status = inv_models_refresh(c, db,
+                                    change->gallery ? change->next : NULL, err);
     return status;
 }
 
-static void state_committed(void *ctx) {
-    struct state_change *change = ctx;
-    struct inv_collection *c = change->collection;
-    pthread_mutex_lock(&c->lock);
-    struct inv_shared_settings *old = c->settings;
-    c->settings = inv_ref_get(change->next_settings);
-    pthread_mutex_unlock(&c->lock);
-    inv_ref_put(old);
+/* States are numbered per collection. */
+static uint32_t next_state(const struct inv_view *view) {
+    uint32_t newest = 0;
+    for (size_t i = 0; i < view->space_count; i++)
+        if (view->spaces[i].encoding->state > newest)
+            newest = view->spaces[i].encoding->state;
+    return newest + 1;
+}
+
+static enum inv_status make_state(struct state_change *change,
+                                  const struct inv_view *view, int64_t space,
+                                  const struct inv_settings *settings,
+                                  bool learn, struct inv_err *err) {
+    const struct inv_models *models = inv_view_models(view);
+    const struct inv_space *known = inv_models_space(models, space);
+    if (known == NULL)
+        return inv_fail(err, INV_SPACE_MISMATCH,
+                        "the model was removed from the collection meanwhile");
+    change->gallery = space == inv_view_gallery(view);
+    change->next = inv_settings_copy(known->settings);
+    if (change->next == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for settings");
+    enum inv_status status = INV_OK;
+    if (learn)
+        status = inv_encoder_learn(settings, view, space, &change->learned,
+                                   &change->learned_len, err);
+    if (status == INV_OK)
+        status = inv_encoder_new(
+            settings,
+            &(struct inv_encoder_place){.space = space,
+                                        .first =
+                                            space == inv_models_oldest(models),
+                                        .state = next_state(view)},
+            change->learned, change->learned_len, &change->encoder, err);
+    if (status != INV_OK)
+        return status;
+    change->next->settings.encoder = settings->encoder;
+    inv_settings_write_encoder(settings, &change->encoder_json);
+    inv_settings_write(&change->next->settings, &change->settings_json);
+    if (change->encoder_json.failed || change->settings_json.failed)
+        return inv_fail(err, INV_MEMORY, "out of memory for settings");
+    return INV_OK;
 }
 
 enum inv_status inv_collection_new_state(struct inv_collection *c,
+                                         int64_t space,
                                          const struct inv_settings *settings,
                                          bool learn, struct inv_err *err) {
-    struct state_change change = {.collection = c, .settings = settings};
-    struct inv_shared_settings *current = inv_collection_settings(c);
+    struct state_change change = {.collection = c};
     struct inv_view *view = inv_gallery_view(c->gallery);
-    enum inv_status status = INV_OK;
-    change.next_settings = inv_settings_copy(current);
-    if (change.next_settings == NULL)
-        status = inv_fail(err, INV_MEMORY, "out of memory for settings");
-    if (status == INV_OK && learn)
-        status = inv_encoder_learn(settings, view, &change.learned,
-                                   &change.learned_len, err);
-    if (status == INV_OK)
-        status =
-            inv_encoder_new(settings, view->encoding->state + 1, change.learned,
-                            change.learned_len, &change.encoder, err);
+    enum inv_status status =
+        make_state(&change, view, space, settings, learn, err);
     if (status == INV_OK) {
-        change.next_settings->settings.encoder = settings->encoder;
-        inv_settings_write_encoder(settings, &change.encoder_json);
-        inv_settings_write(&change.next_settings->settings,
-                           &change.settings_json);
-        if (change.encoder_json.failed || change.settings_json.failed)
-            status = inv_fail(err, INV_MEMORY, "out of memory for settings");
-    }
-    if (status == INV_OK) {
-        struct inv_operation op = {.gallery = c->gallery,
-                                   .apply = apply_state,
-                                   .committed = state_committed,
-                                   .ctx = &change};
+        struct inv_operation op = {
+            .gallery = c->gallery, .apply = apply_state, .ctx = &change};
         status = inv_writer_run(c->app->writer, &op, err);
     }
     if (status == INV_OK)
@@ -300,8 +344,7 @@ enum inv_status inv_collection_new_state(struct inv_collection *c,
     inv_buf_release(&change.settings_json);
     free(change.learned);
     inv_ref_put(change.encoder);
-    inv_ref_put(change.next_settings);
-    inv_ref_put(current);
+    inv_ref_put(change.next);
     inv_ref_put(view);
     return status;
 }

@@ -83,12 +83,15 @@ static enum inv_status encode_single(const struct inv_encoding *encoding,
 }
 
 static enum inv_status encoder_hash(const struct inv_settings *settings,
+                                    const struct inv_encoder_place *place,
                                     const void *learned, size_t len,
                                     uint64_t *out, struct inv_err *err) {
     struct inv_buf text = INV_BUF_INIT;
     inv_settings_write_encoder(settings, &text);
     inv_buf_printf(&text, "|%zu|%d|%d|", settings->dim, (int)settings->metric,
                    (int)settings->dtype);
+    if (!place->first)
+        inv_buf_printf(&text, "space %lld|", (long long)place->space);
     bool failed = text.failed;
     if (!failed)
         *out = inv_hash(inv_hash(INV_HASH_INIT, text.data, text.len), learned,
@@ -147,9 +150,9 @@ static enum inv_status make_single(struct inv_encoder *encoder,
 }
 
 enum inv_status inv_encoder_new(const struct inv_settings *settings,
-                                uint32_t state, const void *learned,
-                                size_t learned_len, struct inv_encoder **out,
-                                struct inv_err *err) {
+                                const struct inv_encoder_place *place,
+                                const void *learned, size_t learned_len,
+                                struct inv_encoder **out, struct inv_err *err) {
     enum inv_status status = INV_OK;
     if (learned != NULL)
         status = check_learned(settings, learned_len, err);
@@ -159,9 +162,10 @@ enum inv_status inv_encoder_new(const struct inv_settings *settings,
     if (encoder == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for an encoder");
     inv_ref_init(&encoder->base.ref, encoder_release);
-    encoder->base.state = state;
-    status =
-        encoder_hash(settings, learned, learned_len, &encoder->base.hash, err);
+    encoder->base.space = place->space;
+    encoder->base.state = place->state;
+    status = encoder_hash(settings, place, learned, learned_len,
+                          &encoder->base.hash, err);
     encoder->settings = settings->encoder;
     encoder->multi = settings->multi;
     encoder->normalize = settings->metric == INV_COSINE;
@@ -221,16 +225,20 @@ static enum inv_status sample_entry(const struct inv_view *view,
 
 /* Every step-th live document, and of each a few tokens: a mean over documents
  * rather than over the first ones. */
-static enum inv_status take_sample(const struct inv_view *view, bool multi,
-                                   struct sample *sample, struct inv_err *err) {
+static enum inv_status take_sample(const struct inv_view *view, int64_t space,
+                                   bool multi, struct sample *sample,
+                                   struct inv_err *err) {
     size_t per_document = multi ? 16 : 1;
     size_t want = INV_ENCODER_SAMPLE / per_document;
-    size_t live = inv_view_live(view);
+    struct inv_coverage coverage = inv_view_coverage(view, space);
+    size_t live = coverage.both + coverage.alone;
     size_t step = live > want ? live / want : 1;
     size_t seen = 0;
     enum inv_status status = INV_OK;
     for (size_t p = 0; status == INV_OK && p < view->count; p++) {
         const struct inv_part *part = &view->parts[p];
+        if (inv_part_space(part) != space)
+            continue;
         for (size_t e = inv_bitset_next(part->live->set, part->count, 0);
              status == INV_OK && e < part->count;
              e = inv_bitset_next(part->live->set, part->count, e + 1))
@@ -253,8 +261,9 @@ static void mean_of(const struct sample *sample, float *mean) {
 }
 
 enum inv_status inv_encoder_learn(const struct inv_settings *settings,
-                                  const struct inv_view *view, void **out,
-                                  size_t *len, struct inv_err *err) {
+                                  const struct inv_view *view, int64_t space,
+                                  void **out, size_t *len,
+                                  struct inv_err *err) {
     size_t dim = settings->dim;
     struct sample sample = {.dim = dim,
                             .normalize = settings->metric == INV_COSINE};
@@ -268,7 +277,7 @@ enum inv_status inv_encoder_learn(const struct inv_settings *settings,
                           "vectors",
                           INV_ENCODER_SAMPLE);
     if (status == INV_OK)
-        status = take_sample(view, settings->multi, &sample, err);
+        status = take_sample(view, space, settings->multi, &sample, err);
     if (status == INV_OK && settings->multi)
         mean_of(&sample, learned);
     else if (status == INV_OK)

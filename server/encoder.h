@@ -21,21 +21,30 @@ struct inv_encoder {
     float *rotation; /* dim x dim, or NULL: not learned or not wanted */
 };
 
-/* learned: as inv_encoder_learn gave it, NULL for state 0. */
+/* Which of a collection's encoders it is. */
+struct inv_encoder_place {
+    int64_t space;  /* of the stored vectors */
+    bool first;     /* the collection's oldest space: the hashes of the others
+                       are told apart by their number */
+    uint32_t state; /* in the catalog */
+};
+
+/* learned: as inv_encoder_learn gave it, NULL: nothing. */
 enum inv_status inv_encoder_new(const struct inv_settings *settings,
-                                uint32_t state, const void *learned,
-                                size_t learned_len, struct inv_encoder **out,
+                                const struct inv_encoder_place *place,
+                                const void *learned, size_t learned_len,
+                                struct inv_encoder **out,
                                 struct inv_err *err) INV_MUST_USE;
 
 /* Do these settings learn something from the gallery? */
 bool inv_encoder_learns(const struct inv_settings *settings);
 
-/* Learns from at most INV_ENCODER_SAMPLE vectors of the view, spread evenly:
- * the centre (muvera+) or the rotation (PCA). *out malloc'ed. INV_NOT_FOUND
- * when the view holds no vector. */
+/* Learns from at most INV_ENCODER_SAMPLE vectors of a space of the view, spread
+ * evenly: the centre (muvera+) or the rotation (PCA). *out malloc'ed.
+ * INV_NOT_FOUND when the view holds no vector of it. */
 enum inv_status inv_encoder_learn(const struct inv_settings *settings,
-                                  const struct inv_view *view, void **out,
-                                  size_t *len,
+                                  const struct inv_view *view, int64_t space,
+                                  void **out, size_t *len,
                                   struct inv_err *err) INV_MUST_USE;
 
 /* query: rows x dim (single: one row; normalised by the caller when the metric

@@ -94,7 +94,7 @@ static enum inv_status add_vectors(struct inv_ingest *ingest,
                                    const char *at, struct inv_put *put,
                                    struct inv_err *err) {
     const struct inv_settings *s = &ingest->settings->settings;
-    struct inv_encoding *encoding = ingest->view->encoding;
+    struct inv_encoding *encoding = inv_view_encoding(ingest->view, 0);
     struct inv_matrix matrix;
     enum inv_status status = inv_take_vectors(
         ingest->collection->app, s, &document->given, document->text,
@@ -122,7 +122,7 @@ static enum inv_status add_put(struct inv_ingest *ingest,
                                const char *at, struct inv_err *err) {
     struct inv_put put = {.id = document->id,
                           .id_len = document->id_len,
-                          .space = ingest->collection->space,
+                          .space = inv_view_gallery(ingest->view),
                           .schema = ingest->view->schema,
                           .payload = payload,
                           .payload_len = payload_len};

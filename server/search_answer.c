@@ -76,6 +76,7 @@ static enum inv_status put_hit(const struct inv_search_request *request,
                                struct inv_buf *out, bool *stale,
                                struct inv_err *err) {
     const struct inv_entry *entry = entry_of(answer, hit);
+    int64_t space = inv_part_space(&answer->view->parts[hit->part]);
     enum inv_status status = INV_OK;
     inv_buf_puts(out, "{\"id\":");
     inv_json_put_string(out, entry->id, entry->id_len);
@@ -83,7 +84,7 @@ static enum inv_status put_hit(const struct inv_search_request *request,
     inv_json_put_float(out, hit->score);
     if (db != NULL) {
         struct inv_document_row row;
-        status = inv_db_find_doc(db, entry->doc, &row, err);
+        status = inv_db_find_doc(db, entry->doc, space, &row, err);
         if (status != INV_OK)
             return status;
         *stale = row.doc == 0 || row.vseq != entry->vseq ||
@@ -148,7 +149,8 @@ static void put_plan(const struct inv_search_request *request,
                    ",\"plan\":{\"exact\":%s,\"candidates\":%zu,"
                    "\"rescore\":%zu,\"rerank\":%zu,\"encoder_state\":%u,",
                    plan->exact ? "true" : "false", plan->candidates,
-                   plan->rescore, plan->rerank, answer->view->encoding->state);
+                   plan->rescore, plan->rerank,
+                   inv_view_encoding(answer->view, 0)->state);
     put_parts(answer, out);
     if (request->filter != NULL)
         inv_buf_printf(out,

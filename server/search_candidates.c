@@ -15,15 +15,17 @@
 
 /* Reads the payload of an entry and tests what the postings could not. */
 static enum inv_status test_payload(struct inv_searching *s, struct inv_db *db,
-                                    const struct inv_entry *entry, bool *match,
-                                    struct inv_err *err) {
+                                    const struct inv_part *part, size_t at,
+                                    bool *match, struct inv_err *err) {
+    const struct inv_entry *entry = &part->entries->items[at];
     const struct inv_filter *filter = s->request->filter;
     const struct inv_schema *schema = s->view->schema;
     struct inv_document_row document;
     struct inv_row *indexed = NULL;
     struct inv_row *unindexed = NULL;
     inv_json *json = NULL;
-    enum inv_status status = inv_db_find_doc(db, entry->doc, &document, err);
+    enum inv_status status =
+        inv_db_find_doc(db, entry->doc, inv_part_space(part), &document, err);
     if (status == INV_OK &&
         (document.doc == 0 || document.vseq != entry->vseq ||
          document.version > s->view->version))
@@ -64,7 +66,7 @@ static enum inv_status scan_payloads(struct inv_searching *s,
         if ((*scanned)++ % 256 == 0)
             status = inv_search_deadline(s, err);
         if (status == INV_OK)
-            status = test_payload(s, db, &part->entries->items[e], &match, err);
+            status = test_payload(s, db, part, e, &match, err);
         if (!match)
             inv_bitset_remove(matches, e);
     }

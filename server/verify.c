@@ -61,6 +61,14 @@ static enum inv_status check_payload(const struct inv_document_row *row,
     return status == INV_OK || status == INV_MEMORY ? status : INV_CORRUPT;
 }
 
+/* 0 for a space that is not the collection's. */
+static size_t dim_of(const struct inv_verify_collection *c, int64_t space) {
+    for (size_t i = 0; i < c->space_count; i++)
+        if (c->spaces[i].space == space)
+            return c->spaces[i].dim;
+    return 0;
+}
+
 /* The record at a row's place is the one the row means. */
 static enum inv_status check_record(const struct inv_verify_collection *c,
                                     const struct inv_document_row *row,
@@ -81,13 +89,14 @@ static enum inv_status check_record(const struct inv_verify_collection *c,
         return inv_fail(err, INV_CORRUPT, "its vector is that of \"%.*s\"",
                         (int)(record.id_len < 80 ? record.id_len : 80),
                         record.id);
-    if (record.codes.dim != s->dim || record.codes.dtype != s->dtype ||
+    size_t dim = dim_of(c, row->space);
+    if (record.codes.dim != dim || record.codes.dtype != s->dtype ||
         (!s->multi && record.codes.rows != 1))
         return inv_fail(err, INV_CORRUPT,
                         "its record holds %zu rows of %zu in type %d, the "
                         "collection has %zu in type %d",
                         record.codes.rows, record.codes.dim,
-                        (int)record.codes.dtype, s->dim, (int)s->dtype);
+                        (int)record.codes.dtype, dim, (int)s->dtype);
     return INV_OK;
 }
 
@@ -176,6 +185,17 @@ static enum inv_status open_logs(struct inv_verify_collection *c,
     return INV_OK;
 }
 
+static enum inv_status take_space(void *ctx, const struct inv_space_row *row,
+                                  struct inv_err *err) {
+    struct inv_verify_collection *c = ctx;
+    if (c->space_count == INV_SPACES_MAX)
+        return inv_fail(err, INV_CORRUPT, "it has more than %d models",
+                        INV_SPACES_MAX);
+    c->spaces[c->space_count].space = row->space;
+    c->spaces[c->space_count++].dim = row->dim;
+    return INV_OK;
+}
+
 static enum inv_status read_settings(struct inv_verify_collection *c,
                                      const struct inv_collection_row *row,
                                      struct inv_err *err) {
@@ -185,11 +205,14 @@ static enum inv_status read_settings(struct inv_verify_collection *c,
     if (status == INV_OK)
         status = inv_settings_parse(json, &c->settings, err);
     inv_json_free(json);
+    int64_t gallery = 0;
+    if (status == INV_OK)
+        status = inv_db_spaces(c->verify->db, c->id, take_space, c, err);
     if (status == INV_OK)
         status = inv_db_find_space(c->verify->db, c->id,
                                    inv_settings_space(&c->settings->settings),
-                                   &c->space, err);
-    if (status == INV_OK && c->space == 0)
+                                   &gallery, err);
+    if (status == INV_OK && gallery == 0)
         status = inv_fail(err, INV_CORRUPT,
                           "its settings name a space that the catalog does "
                           "not have");

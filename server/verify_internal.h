@@ -24,7 +24,11 @@ struct inv_verify_collection {
     char name[INV_NAME_MAX + 1];
     char dir[4096];
     struct inv_shared_settings *settings;
-    int64_t space;
+    struct {
+        int64_t space;
+        size_t dim;
+    } spaces[INV_SPACES_MAX];
+    size_t space_count;
     struct inv_vlog_set *logs;
     struct inv_vlog_end *ends; /* per file of logs: its last used byte */
     uint64_t *gens;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/upgrade/change.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -15,19 +16,27 @@
 #define COMPACT_BYTES ((uint64_t)64 << 20)
 #define COUNT_NS INT64_C(5000000000) /* between two counts of dead bytes */
 
-static bool must_learn(struct inv_collection *c,
-                       const struct inv_settings *settings) {
-    struct inv_view *view = inv_gallery_view(c->gallery);
-    bool learned = ((const struct inv_encoder *)view->encoding)->learned;
-    size_t live = inv_view_live(view);
-    inv_ref_put(view);
-    return live > 0 && !learned && inv_encoder_learns(settings);
+static size_t vectors_in(const struct inv_view *view, int64_t space) {
+    struct inv_coverage coverage = inv_view_coverage(view, space);
+    return coverage.both + coverage.alone;
 }
 
-static struct inv_build build_of(const struct inv_work *work,
+static bool must_learn(struct inv_collection *c, int64_t space,
+                       const struct inv_settings *settings) {
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    const struct inv_encoder *encoder =
+        (const struct inv_encoder *)inv_view_encoding(view, space);
+    bool learn = encoder != NULL && !encoder->learned &&
+                 vectors_in(view, space) > 0 && inv_encoder_learns(settings);
+    inv_ref_put(view);
+    return learn;
+}
+
+static struct inv_build build_of(const struct inv_work *work, int64_t space,
                                  const struct inv_settings *settings,
                                  bool everything) {
-    struct inv_build build = {.everything = everything,
+    struct inv_build build = {.space = space,
+                              .everything = everything,
                               .config = settings->index,
                               .progress = work->progress,
                               .ctx = work->ctx};
@@ -115,17 +124,10 @@ struct index_change {
 static enum inv_status apply_index(void *ctx, struct inv_db *db,
                                    struct inv_err *err) {
     struct index_change *change = ctx;
-    return inv_db_set_settings(db, change->collection->id, change->text, err);
-}
-
-static void index_committed(void *ctx) {
-    struct index_change *change = ctx;
     struct inv_collection *c = change->collection;
-    pthread_mutex_lock(&c->lock);
-    struct inv_shared_settings *old = c->settings;
-    c->settings = inv_ref_get(change->next);
-    pthread_mutex_unlock(&c->lock);
-    inv_ref_put(old);
+    enum inv_status status = inv_db_set_settings(db, c->id, change->text, err);
+    return status == INV_OK ? inv_models_refresh(c, db, change->next, err)
+                            : status;
 }
 
 static enum inv_status keep_index(struct inv_collection *c,
@@ -146,10 +148,8 @@ static enum inv_status keep_index(struct inv_collection *c,
             status = inv_fail(err, INV_MEMORY, "out of memory for settings");
     }
     if (status == INV_OK) {
-        struct inv_operation op = {.gallery = c->gallery,
-                                   .apply = apply_index,
-                                   .committed = index_committed,
-                                   .ctx = &change};
+        struct inv_operation op = {
+            .gallery = c->gallery, .apply = apply_index, .ctx = &change};
         status = inv_writer_run(c->app->writer, &op, err);
     }
     inv_buf_release(&text);
@@ -168,16 +168,17 @@ static enum inv_status renew_encoder(const struct inv_work *work,
     struct inv_collection *c = work->collection;
     const struct inv_settings *settings = &rebuild->next->settings;
     struct inv_view *view = inv_gallery_view(c->gallery);
-    bool empty = inv_view_live(view) == 0;
+    int64_t space = inv_view_gallery(view);
+    bool empty = vectors_in(view, space) == 0;
     inv_ref_put(view);
-    bool learn =
-        !empty && inv_encoder_learns(settings) &&
-        (rebuild->relearn || rebuild->other_encoder || must_learn(c, settings));
+    bool learn = !empty && inv_encoder_learns(settings) &&
+                 (rebuild->relearn || rebuild->other_encoder ||
+                  must_learn(c, space, settings));
     if (!learn && !rebuild->other_encoder)
         return INV_OK;
     if (work->progress(work->ctx, "learn", 0, 1))
         return inv_fail(err, INV_CANCELLED, "cancelled");
-    return inv_collection_new_state(c, settings, learn, err);
+    return inv_collection_new_state(c, space, settings, learn, err);
 }
 
 enum inv_status inv_work_rebuild(const struct inv_work *work,
@@ -191,7 +192,7 @@ enum inv_status inv_work_rebuild(const struct inv_work *work,
     if (status == INV_OK)
         status = renew_encoder(work, &rebuild, err);
     if (status == INV_OK) {
-        build = build_of(work, &rebuild.next->settings, true);
+        build = build_of(work, 0, &rebuild.next->settings, true);
         status = inv_gallery_build(c->gallery, c->app->writer, &build, err);
     }
     if (status == INV_OK)
@@ -207,16 +208,44 @@ enum inv_status inv_work_rebuild(const struct inv_work *work,
     return status;
 }
 
-static enum inv_status seal(const struct inv_work *work, struct inv_err *err) {
+static struct inv_shared_settings *settings_of(struct inv_collection *c,
+                                               int64_t space) {
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    const struct inv_space *known =
+        inv_models_space(inv_view_models(view), space);
+    struct inv_shared_settings *settings =
+        known == NULL ? NULL : inv_ref_get(known->settings);
+    inv_ref_put(view);
+    return settings;
+}
+
+enum inv_status inv_work_seal(const struct inv_work *work, int64_t space,
+                              bool everything, struct inv_err *err) {
     struct inv_collection *c = work->collection;
-    struct inv_shared_settings *settings = inv_collection_settings(c);
+    struct inv_shared_settings *settings = settings_of(c, space);
+    if (settings == NULL)
+        return inv_fail(err, INV_SPACE_MISMATCH,
+                        "the model was removed from the collection meanwhile");
     enum inv_status status = INV_OK;
-    if (must_learn(c, &settings->settings))
-        status = inv_collection_new_state(c, &settings->settings, true, err);
-    struct inv_build build = build_of(work, &settings->settings, false);
+    if (must_learn(c, space, &settings->settings))
+        status =
+            inv_collection_new_state(c, space, &settings->settings, true, err);
+    struct inv_build build =
+        build_of(work, space, &settings->settings, everything);
     if (status == INV_OK)
         status = inv_gallery_build(c->gallery, c->app->writer, &build, err);
     inv_ref_put(settings);
+    return status;
+}
+
+/* Every space: what is fresh keeps its log from being compacted. */
+static enum inv_status seal_all(const struct inv_work *work,
+                                struct inv_err *err) {
+    struct inv_view *view = inv_gallery_view(work->collection->gallery);
+    enum inv_status status = INV_OK;
+    for (size_t i = 0; status == INV_OK && i < view->space_count; i++)
+        status = inv_work_seal(work, view->spaces[i].space, false, err);
+    inv_ref_put(view);
     return status;
 }
 
@@ -225,7 +254,7 @@ enum inv_status inv_work_compact(const struct inv_work *work,
     struct inv_collection *c = work->collection;
     struct inv_compaction compaction = {
         .dead_share = 0.01, .progress = work->progress, .ctx = work->ctx};
-    enum inv_status status = seal(work, err);
+    enum inv_status status = seal_all(work, err);
     if (status == INV_OK)
         status =
             inv_gallery_compact(c->gallery, c->app->writer, &compaction, err);
@@ -250,11 +279,12 @@ enum inv_status inv_work_maintain(const struct inv_work *work, bool *did,
                                   struct inv_err *err) {
     struct inv_collection *c = work->collection;
     const struct inv_app_config *config = &c->app->config;
+    int64_t space = 0;
     *did = false;
     if (inv_gallery_wants_build(c->gallery, config->seal_idle_entries,
-                                config->seal_idle_ns)) {
+                                config->seal_idle_ns, &space)) {
         *did = true;
-        return seal(work, err);
+        return inv_work_seal(work, space, false, err);
     }
     if (worth_compacting(c)) {
         struct inv_buf result = INV_BUF_INIT;

@@ -23,6 +23,11 @@ enum inv_status inv_work_check_rebuild(struct inv_collection *collection,
 enum inv_status inv_work_rebuild(const struct inv_work *work,
                                  const char *request, struct inv_buf *result,
                                  struct inv_err *err) INV_MUST_USE;
+/* Fresh entries of a space into a segment, with everything all of it; its
+ * encoder learns first where it has not. */
+enum inv_status inv_work_seal(const struct inv_work *work, int64_t space,
+                              bool everything,
+                              struct inv_err *err) INV_MUST_USE;
 /* Space of dead records given back. */
 enum inv_status inv_work_compact(const struct inv_work *work,
                                  struct inv_buf *result,

@@ -13,7 +13,8 @@ struct inv_models_change {
     struct inv_collection *collection;
     /* Writer thread, inside the transaction: checks against `now`, then changes
      * rows or the gallery. An error before the first change concerns this
-     * operation alone. */
+     * operation alone; one after a change of rows goes through
+     * inv_gallery_undo. */
     enum inv_status (*apply)(void *ctx, struct inv_db *db,
                              const struct inv_models *now, struct inv_err *err);
     void *ctx;

@@ -19,8 +19,8 @@ struct inv_collection;
 
 /* A model and the space its vectors live in. */
 struct inv_space {
-    int64_t space; /* the catalog's number */
-    uint64_t hash; /* inv_settings_space */
+    int64_t space;                         /* the catalog's number */
+    uint64_t hash;                         /* inv_settings_space */
     char name[2 * INV_MODEL_NAME_MAX + 2]; /* "name@revision" */
     struct inv_shared_settings *settings;  /* dim, encoder, index of the space;
                                               kind, metric, dtype, fields and
@@ -38,16 +38,16 @@ struct inv_bridge {
 };
 
 struct inv_stored_adapter {
-    struct inv_ref ref; /* shared by one picture and the next */
+    struct inv_ref ref;   /* shared by one picture and the next */
     int64_t id, from, to; /* of backward: new -> old */
     char name[INV_NAME_MAX + 1];
     char kind[24];
-    char verdict[24]; /* ACTIVATE CASCADE_ONLY REFUSE NONE (imported) */
+    char verdict[24];  /* ACTIVATE CASCADE_ONLY REFUSE NONE (imported) */
     double break_even; /* coverage; above 1: none */
     bool degraded;     /* composed of two */
     struct inv_bridge backward;
     struct inv_bridge forward; /* adapter NULL: there is none */
-    char *request, *report; /* JSON */
+    char *request, *report;    /* JSON */
     int64_t created_ms;
 };
 
@@ -61,11 +61,13 @@ enum inv_upgrade_state {
 };
 /* "NONE", "SHADOW", ... */
 const char *inv_upgrade_state_name(enum inv_upgrade_state state);
+/* INV_UPGRADE_NONE for anything else. */
+enum inv_upgrade_state inv_upgrade_state_parse(const char *name);
 
 struct inv_models {
     struct inv_ref ref;
-    struct inv_shared_settings *settings; /* the collection's = those of
-                                             spaces[0] */
+    struct inv_shared_settings *settings;    /* the collection's = those of
+                                                spaces[0] */
     struct inv_space spaces[INV_SPACES_MAX]; /* the gallery's first, then by
                                                 age */
     size_t space_count;
@@ -86,6 +88,8 @@ inv_view_models(const struct inv_view *view) {
 
 const struct inv_space *inv_models_space(const struct inv_models *models,
                                          int64_t space);
+/* The space that the collection began with. */
+int64_t inv_models_oldest(const struct inv_models *models);
 /* By "name@revision", or by "name" where one revision of it is known. NULL:
  * what an unlabelled query means (INV_INVALID when there are several models
  * and the collection requires one). Unknown: INV_MODEL_MISMATCH naming it and

@@ -19,7 +19,7 @@ struct inv_activation {
                             gallery that was not refused */
     enum inv_upgrade_state state; /* SHADOW, BRIDGED, CASCADE (CUTOVER is a job,
                                      inv_upgrade_cutover) */
-    bool force;          /* against the gate */
+    bool force;                   /* against the gate */
 };
 
 /* What the gate permits (decisions 15): BRIDGED needs ACTIVATE; CASCADE needs
