@@ -303,6 +303,16 @@ enum inv_status inv_sql_count(struct inv_db *db, enum inv_sql sql, int64_t of,
     return INV_OK;
 }
 
+bool inv_sql_no_memory(sqlite3_stmt *statement, int column) {
+    return sqlite3_column_type(statement, column) != SQLITE_NULL &&
+           sqlite3_column_text(statement, column) == NULL;
+}
+
+enum inv_status inv_sql_fail_memory(struct inv_db *db, struct inv_err *err) {
+    db->failed = true;
+    return inv_fail(err, INV_MEMORY, "out of memory reading the catalog");
+}
+
 const char *inv_sql_text(sqlite3_stmt *statement, int column) {
     const char *text = (const char *)sqlite3_column_text(statement, column);
     return text == NULL ? "" : text;

@@ -196,6 +196,10 @@ enum inv_status inv_sql_finish(struct inv_db *db, sqlite3_stmt *statement,
 enum inv_status inv_sql_count(struct inv_db *db, enum inv_sql sql, int64_t of,
                               uint64_t *count,
                               struct inv_err *err) INV_MUST_USE;
+/* A text that SQLite has no memory to hand out is not a missing one: a patch
+ * would be merged into nothing. */
+bool inv_sql_no_memory(sqlite3_stmt *statement, int column);
+enum inv_status inv_sql_fail_memory(struct inv_db *db, struct inv_err *err);
 /* A text column, "" for NULL. */
 const char *inv_sql_text(sqlite3_stmt *statement, int column);
 

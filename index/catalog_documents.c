@@ -5,20 +5,11 @@
 
 #include <string.h>
 
-/* A text that SQLite has no memory to hand out is not a missing one: a patch
- * would be merged into nothing. */
-static bool no_memory(sqlite3_stmt *s, int column) {
-    return sqlite3_column_type(s, column) != SQLITE_NULL &&
-           sqlite3_column_text(s, column) == NULL;
-}
-
 static enum inv_status read_row(struct inv_db *db, sqlite3_stmt *s,
                                 struct inv_document_row *out,
                                 struct inv_err *err) {
-    if (no_memory(s, 1) || no_memory(s, 3)) {
-        db->failed = true;
-        return inv_fail(err, INV_MEMORY, "out of memory reading a document");
-    }
+    if (inv_sql_no_memory(s, 1) || inv_sql_no_memory(s, 3))
+        return inv_sql_fail_memory(db, err);
     *out = (struct inv_document_row){
         .doc = sqlite3_column_int64(s, 0),
         .id = inv_sql_text(s, 1),

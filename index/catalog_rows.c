@@ -124,6 +124,10 @@ enum inv_status inv_db_spaces(
         inv_sql_bind(db, INV_SQL_SPACES, &s, err, "i", collection);
     while (status == INV_OK &&
            (status = inv_sql_step(db, s, &more, err)) == INV_OK && more) {
+        if (inv_sql_no_memory(s, 5)) {
+            status = inv_sql_fail_memory(db, err);
+            break;
+        }
         struct inv_space_row row = {
             .space = sqlite3_column_int64(s, 0),
             .hash = (uint64_t)sqlite3_column_int64(s, 1),

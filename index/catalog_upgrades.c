@@ -32,12 +32,16 @@ enum inv_status inv_db_queries(
     enum inv_status (*each)(void *ctx, const struct inv_query_row *row,
                             struct inv_err *err),
     void *ctx, struct inv_err *err) {
-    sqlite3_stmt *s;
+    sqlite3_stmt *s = NULL;
     bool more = true;
     enum inv_status status =
         inv_sql_bind(db, INV_SQL_QUERIES, &s, err, "ii", collection, space);
     while (status == INV_OK &&
            (status = inv_sql_step(db, s, &more, err)) == INV_OK && more) {
+        if (inv_sql_no_memory(s, 7) || inv_sql_no_memory(s, 9)) {
+            status = inv_sql_fail_memory(db, err);
+            break;
+        }
         struct inv_query_row row = {
             .space = sqlite3_column_int64(s, 0),
             .key = inv_sql_text(s, 1),
@@ -117,7 +121,7 @@ enum inv_status inv_db_adapters(
     enum inv_status (*each)(void *ctx, const struct inv_adapter_row *row,
                             struct inv_err *err),
     void *ctx, struct inv_err *err) {
-    sqlite3_stmt *s;
+    sqlite3_stmt *s = NULL;
     bool more = true;
     enum inv_status status =
         inv_sql_bind(db, INV_SQL_ADAPTERS, &s, err, "i", collection);
@@ -206,7 +210,7 @@ enum inv_status inv_db_journal(
     enum inv_status (*each)(void *ctx, const struct inv_journal_row *row,
                             struct inv_err *err),
     void *ctx, struct inv_err *err) {
-    sqlite3_stmt *s;
+    sqlite3_stmt *s = NULL;
     bool more = true;
     enum inv_status status = inv_sql_bind(db, INV_SQL_JOURNAL, &s, err, "iii",
                                           collection, only, (int64_t)limit);
