@@ -5,6 +5,7 @@
 #include "server/api.h"
 
 #include "server/search.h"
+#include "server/upgrade/models.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -80,11 +81,12 @@ INV_HANDLER(inv_api_documents_count) {
 /* ---- delete ---- */
 
 static enum inv_status collect_ids(const struct inv_searching *s, size_t count,
-                                   struct inv_ids_in *ids,
+                                   struct inv_ids_in *ids, uint64_t **vseqs,
                                    struct inv_err *err) {
     ids->ids = inv_arena_calloc(s->arena, count + 1, sizeof(char *));
     ids->lens = inv_arena_calloc(s->arena, count + 1, sizeof(size_t));
-    if (ids->ids == NULL || ids->lens == NULL)
+    *vseqs = inv_arena_calloc(s->arena, count + 1, sizeof **vseqs);
+    if (ids->ids == NULL || ids->lens == NULL || *vseqs == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu ids", count);
     for (size_t p = 0; p < s->view->count; p++) {
         const struct inv_part *part = &s->view->parts[p];
@@ -93,7 +95,8 @@ static enum inv_status collect_ids(const struct inv_searching *s, size_t count,
              e = inv_bitset_next(s->matches[p], part->count, e + 1)) {
             const struct inv_entry *entry = &part->entries->items[e];
             ids->ids[ids->count] = entry->id;
-            ids->lens[ids->count++] = entry->id_len;
+            ids->lens[ids->count] = entry->id_len;
+            (*vseqs)[ids->count++] = entry->vseq;
         }
     }
     return INV_OK;
@@ -102,10 +105,23 @@ static enum inv_status collect_ids(const struct inv_searching *s, size_t count,
 struct removal {
     struct inv_collection *collection;
     const struct inv_ids_in *ids;
-    uint64_t matched_in; /* version of that view; 0: they were named */
+    const uint64_t *vseqs; /* NULL, or as they matched */
+    uint64_t version;      /* of the view that they matched in */
     bool dry_run;
     size_t matched, deleted; /* out */
 };
+
+/* Is the vector that matched still one of the document's? */
+static enum inv_status has_vector(struct inv_db *db, int64_t doc, uint64_t vseq,
+                                  bool *has, struct inv_err *err) {
+    struct inv_vector_row vectors[INV_SPACES_MAX];
+    size_t count = 0;
+    enum inv_status status = inv_db_vectors(db, doc, vectors, &count, err);
+    *has = false;
+    for (size_t i = 0; status == INV_OK && i < count; i++)
+        *has = *has || vectors[i].vseq == vseq;
+    return status;
+}
 
 static enum inv_status apply_removal(void *ctx, struct inv_db *db,
                                      struct inv_err *err) {
@@ -116,14 +132,16 @@ static enum inv_status apply_removal(void *ctx, struct inv_db *db,
         const char *id = removal->ids->ids[i];
         size_t len = removal->ids->lens[i];
         bool found = false;
-        struct inv_document_row row;
+        struct inv_document_row row = {0};
         enum inv_status status = inv_db_find(db, c->id, id, len, 0, &row, err);
+        /* Written or patched since the filter saw it: it may not match now. */
+        bool same = row.doc != 0 &&
+                    (removal->vseqs == NULL || row.version <= removal->version);
+        if (status == INV_OK && same && removal->vseqs != NULL)
+            status = has_vector(db, row.doc, removal->vseqs[i], &same, err);
         if (status != INV_OK)
             return status;
-        /* Written or patched since the filter saw it: it may not match now. */
-        bool changed =
-            removal->matched_in != 0 && row.version > removal->matched_in;
-        if (row.doc == 0 || changed)
+        if (!same)
             continue;
         removal->matched++;
         if (removal->dry_run)
@@ -160,6 +178,7 @@ INV_HANDLER(inv_api_documents_delete) {
     struct inv_searching searching = {0};
     struct inv_search_plan plan;
     struct inv_search_request search;
+    uint64_t *vseqs = NULL;
     enum inv_status status = inv_api_collection(app, request, 2, &c, err);
     if (status != INV_OK)
         return status;
@@ -172,12 +191,12 @@ INV_HANDLER(inv_api_documents_delete) {
                        &plan, &search, err);
         if (status == INV_OK)
             status = collect_ids(&searching, count_matches(&plan, view->count),
-                                 &wanted.ids, err);
+                                 &wanted.ids, &vseqs, err);
     }
     struct removal removal = {.collection = c,
                               .ids = &wanted.ids,
-                              .matched_in =
-                                  wanted.filter == NULL ? 0 : view->version,
+                              .vseqs = vseqs,
+                              .version = view->version,
                               .dry_run = wanted.dry_run};
     if (status == INV_OK)
         status = run_removal(app, &removal, err);
@@ -226,7 +245,6 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
                                   const int64_t *docs, size_t count,
                                   struct inv_buf *out, struct inv_err *err) {
     struct inv_db *db = NULL;
-    struct inv_shared_settings *settings = inv_collection_settings(c);
     const char *comma = "";
     enum inv_status status = inv_catalog_borrow(app->catalog, &db, err);
     struct inv_view *view = NULL;
@@ -236,13 +254,15 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
     inv_buf_puts(out, "{\"documents\":[");
     for (size_t i = 0; status == INV_OK && i < n; i++) {
         struct inv_document_row row;
-        status = inv_db_find_doc(db, docs[i], 0, &row, err);
+        status =
+            inv_db_find_doc(db, docs[i], inv_view_gallery(view), &row, err);
+        if (status == INV_OK && row.doc == 0) /* not in the gallery's space */
+            status = inv_db_find_doc(db, docs[i], 0, &row, err);
         if (status != INV_OK || row.doc == 0)
             continue;
         inv_buf_puts(out, comma);
-        status = inv_document_write(&settings->settings, view, &row,
-                                    &wanted->payload, wanted->with_vectors, out,
-                                    err);
+        status = inv_document_write(view, &row, &wanted->payload,
+                                    wanted->with_vectors, out, err);
         comma = ",";
     }
     if (count > n)
@@ -250,7 +270,6 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
     else
         inv_buf_puts(out, "],\"cursor\":null}");
     inv_ref_put(view);
-    inv_ref_put(settings);
     if (db != NULL)
         inv_catalog_return(app->catalog, db);
     return status;
