@@ -81,12 +81,11 @@ INV_HANDLER(inv_api_documents_count) {
 /* ---- delete ---- */
 
 static enum inv_status collect_ids(const struct inv_searching *s, size_t count,
-                                   struct inv_ids_in *ids, uint64_t **vseqs,
+                                   struct inv_ids_in *ids,
                                    struct inv_err *err) {
     ids->ids = inv_arena_calloc(s->arena, count + 1, sizeof(char *));
     ids->lens = inv_arena_calloc(s->arena, count + 1, sizeof(size_t));
-    *vseqs = inv_arena_calloc(s->arena, count + 1, sizeof **vseqs);
-    if (ids->ids == NULL || ids->lens == NULL || *vseqs == NULL)
+    if (ids->ids == NULL || ids->lens == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu ids", count);
     for (size_t p = 0; p < s->view->count; p++) {
         const struct inv_part *part = &s->view->parts[p];
@@ -95,8 +94,7 @@ static enum inv_status collect_ids(const struct inv_searching *s, size_t count,
              e = inv_bitset_next(s->matches[p], part->count, e + 1)) {
             const struct inv_entry *entry = &part->entries->items[e];
             ids->ids[ids->count] = entry->id;
-            ids->lens[ids->count] = entry->id_len;
-            (*vseqs)[ids->count++] = entry->vseq;
+            ids->lens[ids->count++] = entry->id_len;
         }
     }
     return INV_OK;
@@ -105,23 +103,10 @@ static enum inv_status collect_ids(const struct inv_searching *s, size_t count,
 struct removal {
     struct inv_collection *collection;
     const struct inv_ids_in *ids;
-    const uint64_t *vseqs; /* NULL, or as they matched */
-    uint64_t version;      /* of the view that they matched in */
+    uint64_t matched_in; /* version of that view; 0: they were named */
     bool dry_run;
     size_t matched, deleted; /* out */
 };
-
-/* Is the vector that matched still one of the document's? */
-static enum inv_status has_vector(struct inv_db *db, int64_t doc, uint64_t vseq,
-                                  bool *has, struct inv_err *err) {
-    struct inv_vector_row vectors[INV_SPACES_MAX];
-    size_t count = 0;
-    enum inv_status status = inv_db_vectors(db, doc, vectors, &count, err);
-    *has = false;
-    for (size_t i = 0; status == INV_OK && i < count; i++)
-        *has = *has || vectors[i].vseq == vseq;
-    return status;
-}
 
 static enum inv_status apply_removal(void *ctx, struct inv_db *db,
                                      struct inv_err *err) {
@@ -132,16 +117,14 @@ static enum inv_status apply_removal(void *ctx, struct inv_db *db,
         const char *id = removal->ids->ids[i];
         size_t len = removal->ids->lens[i];
         bool found = false;
-        struct inv_document_row row = {0};
+        struct inv_document_row row;
         enum inv_status status = inv_db_find(db, c->id, id, len, 0, &row, err);
-        /* Written or patched since the filter saw it: it may not match now. */
-        bool same = row.doc != 0 &&
-                    (removal->vseqs == NULL || row.version <= removal->version);
-        if (status == INV_OK && same && removal->vseqs != NULL)
-            status = has_vector(db, row.doc, removal->vseqs[i], &same, err);
         if (status != INV_OK)
             return status;
-        if (!same)
+        /* Written or patched since the filter saw it: it may not match now. */
+        bool changed =
+            removal->matched_in != 0 && row.version > removal->matched_in;
+        if (row.doc == 0 || changed)
             continue;
         removal->matched++;
         if (removal->dry_run)
@@ -178,7 +161,6 @@ INV_HANDLER(inv_api_documents_delete) {
     struct inv_searching searching = {0};
     struct inv_search_plan plan;
     struct inv_search_request search;
-    uint64_t *vseqs = NULL;
     enum inv_status status = inv_api_collection(app, request, 2, &c, err);
     if (status != INV_OK)
         return status;
@@ -191,12 +173,12 @@ INV_HANDLER(inv_api_documents_delete) {
                        &plan, &search, err);
         if (status == INV_OK)
             status = collect_ids(&searching, count_matches(&plan, view->count),
-                                 &wanted.ids, &vseqs, err);
+                                 &wanted.ids, err);
     }
     struct removal removal = {.collection = c,
                               .ids = &wanted.ids,
-                              .vseqs = vseqs,
-                              .version = view->version,
+                              .matched_in =
+                                  wanted.filter == NULL ? 0 : view->version,
                               .dry_run = wanted.dry_run};
     if (status == INV_OK)
         status = run_removal(app, &removal, err);

@@ -43,7 +43,7 @@ static enum inv_status check_cutover(struct inv_collection *c,
     struct inv_view *view = inv_gallery_view(c->gallery);
     const struct inv_models *models = inv_view_models(view);
     const struct inv_space *space = NULL;
-    struct inv_coverage counts = {0};
+    struct inv_model_counts counts = {0};
     enum inv_status status =
         inv_models_find(models, wanted->model, &space, err);
     if (status == INV_OK && space == &models->spaces[0])
@@ -58,13 +58,12 @@ static enum inv_status check_cutover(struct inv_collection *c,
                           target == NULL ? "none" : target->name, space->name);
     }
     if (status == INV_OK)
-        (void)inv_model_coverage(view, space->space, &counts);
-    if (status == INV_OK && !wanted->force && counts.both < counts.gallery)
+        counts = inv_model_count(view, space->space);
+    if (status == INV_OK && !wanted->force && counts.covered < counts.documents)
         status = inv_fail(err, INV_CONFLICT,
                           "%zu of %zu documents have a vector of %s: post the "
-                          "others (GET .../backfill lists them), or force it "
-                          "and they are no longer found",
-                          counts.both, counts.gallery, space->name);
+                          "others (GET .../backfill lists them) or use force",
+                          counts.covered, counts.documents, space->name);
     inv_ref_put(view);
     return status;
 }

@@ -125,11 +125,8 @@ static enum inv_status choose_space(const struct inv_ingest *ingest,
     const struct inv_models *models = ingest->models;
     const char *model =
         document->model == NULL ? ingest->model : document->model;
-    if (model != NULL)
+    if (model != NULL || models->space_count == 1)
         return inv_models_find(models, model, out, err);
-    *out = &models->spaces[0];
-    if (models->space_count == 1)
-        return inv_settings_check_model(&models->settings->settings, NULL, err);
     char known[INV_MODELS_TEXT];
     inv_models_known(models, known, sizeof known);
     return inv_fail(err, INV_SPACE_MISMATCH, "name the model: %s are known",

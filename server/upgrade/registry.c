@@ -259,8 +259,10 @@ static enum inv_status add_space(struct inv_collection *c, struct inv_db *db,
     if (status == INV_OK)
         status = inv_db_add_space(db, c->id, &row, err);
     if (status == INV_OK)
-        status =
-            inv_encoder_new(s, row.space, state + 1, NULL, 0, &encoder, err);
+        status = inv_encoder_new(
+            s,
+            &(struct inv_encoder_place){.space = row.space, .state = state + 1},
+            NULL, 0, &encoder, err);
     if (status == INV_OK) {
         struct inv_state_row first = {.space = row.space,
                                       .state = state + 1,
@@ -313,12 +315,18 @@ static enum inv_status apply_put(void *ctx, struct inv_db *db,
         derive(c->app, now->settings, r->name, r->wanted, &next, err);
     /* what an encoder cannot be is said before anything is changed */
     if (status == INV_OK)
-        status = inv_encoder_new(&next->settings, 0, 0, NULL, 0, &trial, err);
+        status =
+            inv_encoder_new(&next->settings, &(struct inv_encoder_place){0},
+                            NULL, 0, &trial, err);
     inv_ref_put(trial);
-    if (status == INV_OK && now->space_count == 1)
-        status = keep_first(db, now, err);
-    if (status == INV_OK)
-        status = add_space(c, db, &next->settings, err);
+    if (status == INV_OK) {
+        if (now->space_count == 1)
+            status = keep_first(db, now, err);
+        if (status == INV_OK)
+            status = add_space(c, db, &next->settings, err);
+        if (status != INV_OK) /* rows may have changed */
+            status = inv_gallery_undo(c->gallery, status);
+    }
     inv_ref_put(next);
     return status;
 }
@@ -366,17 +374,18 @@ static enum inv_status apply_delete(void *ctx, struct inv_db *db,
                         "first",
                         space->name, inv_upgrade_state_name(now->state));
     struct inv_view *view = inv_gallery_view(gallery);
-    struct inv_coverage counts = inv_view_coverage(view, space->space);
+    size_t vectors = inv_model_count(view, space->space).vectors;
     inv_ref_put(view);
-    if (counts.both + counts.alone > 0)
+    if (vectors > 0)
         return inv_fail(err, INV_CONFLICT,
                         "%zu documents have a vector of %s, 0 may: drop them "
                         "first (DELETE .../models/%s/vectors)",
-                        counts.both + counts.alone, space->name, space->name);
-    status = inv_gallery_drop_space(gallery, db, space->space, err);
-    if (status == INV_OK)
-        status = inv_db_delete_space(db, space->space, err);
-    return status;
+                        vectors, space->name, space->name);
+    status = inv_gallery_forget_space(gallery, db, space->space, err);
+    if (status != INV_OK)
+        return status;
+    status = inv_db_delete_space(db, space->space, err);
+    return status == INV_OK ? INV_OK : inv_gallery_undo(gallery, status);
 }
 
 enum inv_status inv_model_delete(struct inv_collection *collection,
@@ -395,25 +404,30 @@ enum inv_status inv_model_delete(struct inv_collection *collection,
 
 /* ---- show ---- */
 
-double inv_model_coverage(const struct inv_view *view, int64_t space,
-                          struct inv_coverage *counts) {
-    *counts = inv_view_coverage(view, space);
+struct inv_model_counts inv_model_count(const struct inv_view *view,
+                                        int64_t space) {
+    struct inv_coverage coverage = inv_view_coverage(view, space);
+    struct inv_model_counts counts = {.documents = coverage.gallery};
+    counts.vectors = coverage.both + coverage.alone;
     if (space == inv_view_gallery(view)) {
-        counts->both = counts->gallery;
-        counts->alone = 0;
+        counts.vectors = counts.covered = coverage.gallery;
+    } else if (view->space_count == 2) {
+        counts.covered = coverage.both;
+    } else { /* `both` counts what a third space has, too */
+        counts.covered = coverage.gallery - inv_view_missing(view, space);
     }
-    return counts->gallery == 0
-               ? 0.0
-               : (double)counts->both / (double)counts->gallery;
+    counts.alone = counts.vectors - counts.covered;
+    if (counts.documents > 0)
+        counts.coverage = (double)counts.covered / (double)counts.documents;
+    return counts;
 }
 
 enum inv_status inv_model_write(const struct inv_view *view, struct inv_db *db,
                                 const struct inv_space *space,
                                 struct inv_buf *out, struct inv_err *err) {
     const struct inv_settings *s = &space->settings->settings;
-    struct inv_coverage counts;
+    struct inv_model_counts counts = inv_model_count(view, space->space);
     uint64_t queries = 0;
-    double coverage = inv_model_coverage(view, space->space, &counts);
     enum inv_status status =
         inv_db_count_queries(db, space->space, &queries, err);
     if (status != INV_OK)
@@ -432,7 +446,7 @@ enum inv_status inv_model_write(const struct inv_view *view, struct inv_db *db,
                    ",\"vectors\":%zu,\"alone\":%zu,\"coverage\":%.4f,"
                    "\"created_ms\":%" PRId64 ",\"encoder\":",
                    space->space == inv_view_gallery(view) ? "true" : "false",
-                   queries, counts.both + counts.alone, counts.alone, coverage,
+                   queries, counts.vectors, counts.alone, counts.coverage,
                    space->created_ms);
     inv_settings_write_encoder(s, out);
     inv_buf_puts(out, ",\"index\":");

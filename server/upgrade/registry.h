@@ -53,9 +53,16 @@ enum inv_status inv_model_check(const struct inv_collection *collection,
 #define INV_MODELS_TEXT 160
 void inv_models_known(const struct inv_models *models, char *out, size_t size);
 
-/* The share of the gallery's documents that have a vector in the space, and
- * the counts it is made of. */
-double inv_model_coverage(const struct inv_view *view, int64_t space,
-                          struct inv_coverage *counts);
+/* Documents and a model's vectors of them. */
+struct inv_model_counts {
+    size_t documents; /* of the gallery's model */
+    size_t covered;   /* of these, with a vector in the space */
+    size_t vectors;   /* documents with a vector in the space */
+    size_t alone;     /* of these, without one in the gallery's space */
+    double coverage;  /* covered / documents, 0 where there are none */
+};
+/* Where a third space is, it walks the gallery's entries. */
+struct inv_model_counts inv_model_count(const struct inv_view *view,
+                                        int64_t space);
 
 #endif

@@ -123,7 +123,6 @@ static const char *code_of(const struct inv_beside *item) {
 
 void inv_besides_write(const struct inv_besides *besides, struct inv_buf *out) {
     struct inv_view *view = inv_gallery_view(besides->collection->gallery);
-    struct inv_coverage counts;
     const char *comma = "";
     inv_buf_printf(out, "{\"stored\":%zu,\"unchanged\":%zu,\"errors\":[",
                    besides->stored, besides->unchanged);
@@ -142,7 +141,7 @@ void inv_besides_write(const struct inv_besides *besides, struct inv_buf *out) {
         comma = ",";
     }
     inv_buf_printf(out, "],\"coverage\":%.4f}",
-                   inv_model_coverage(view, besides->space->space, &counts));
+                   inv_model_count(view, besides->space->space).coverage);
     inv_ref_put(view);
 }
 
