@@ -128,7 +128,7 @@ static enum inv_status choose_space(const struct inv_ingest *ingest,
     if (model != NULL || models->space_count == 1)
         return inv_models_find(models, model, out, err);
     char known[INV_MODELS_TEXT];
-    inv_models_known(models, known, sizeof known);
+    inv_models_names(models, known, sizeof known);
     return inv_fail(err, INV_SPACE_MISMATCH, "name the model: %s are known",
                     known);
 }

@@ -12,16 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void inv_models_known(const struct inv_models *models, char *out, size_t size) {
-    size_t used = 0;
-    out[0] = '\0';
-    for (size_t i = 0; i < models->space_count && used < size; i++) {
-        int n = snprintf(out + used, size - used, "%s%s", i == 0 ? "" : ", ",
-                         models->spaces[i].name);
-        used += n > 0 ? (size_t)n : 0;
-    }
-}
-
 static const struct inv_space *find(const struct inv_models *models,
                                     const char *name) {
     for (size_t i = 0; i < models->space_count; i++)
@@ -37,7 +27,7 @@ enum inv_status inv_model_named(const struct inv_models *models,
     *out = find(models, name);
     if (*out != NULL)
         return INV_OK;
-    inv_models_known(models, known, sizeof known);
+    inv_models_names(models, known, sizeof known);
     return inv_fail(err, INV_NOT_FOUND,
                     "there is no model \"%.128s\" here; known are: %s", name,
                     known);

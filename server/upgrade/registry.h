@@ -49,10 +49,6 @@ enum inv_status inv_model_check(const struct inv_collection *collection,
                                 const struct inv_space *space,
                                 struct inv_err *err) INV_MUST_USE;
 
-/* "m@1, m@2", as far as there is room. */
-#define INV_MODELS_TEXT 160
-void inv_models_known(const struct inv_models *models, char *out, size_t size);
-
 /* Documents and a model's vectors of them. */
 struct inv_model_counts {
     size_t documents; /* of the gallery's model */

@@ -32,7 +32,7 @@ static void add_vectors(struct api *api, const char *collection,
                         const char *model, struct inv_buf *out) {
     static const char *const ids[] = {"a", "b", "c", "d", "n"};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
-        char path[512];
+        char path[2048];
         snprintf(path, sizeof path,
                  "/v1/collections/%s/documents/%s?vectors&model=%s", collection,
                  ids[i], model);
