@@ -42,8 +42,7 @@ int64_t inv_models_oldest(const struct inv_models *models) {
     return oldest;
 }
 
-static void list_names(const struct inv_models *models, char *out,
-                       size_t size) {
+void inv_models_names(const struct inv_models *models, char *out, size_t size) {
     size_t used = 0;
     out[0] = '\0';
     for (size_t i = 0; i < models->space_count && used < size; i++)
@@ -53,8 +52,8 @@ static void list_names(const struct inv_models *models, char *out,
 
 static enum inv_status need_name(const struct inv_models *models,
                                  struct inv_err *err) {
-    char names[256];
-    list_names(models, names, sizeof names);
+    char names[INV_MODELS_TEXT];
+    inv_models_names(models, names, sizeof names);
     return inv_fail(err, INV_INVALID,
                     "this collection asks every request to name its model: "
                     "\"model\" is one of %s",
@@ -71,7 +70,7 @@ static bool is_named(const struct inv_space *space, const char *name) {
 enum inv_status inv_models_find(const struct inv_models *models,
                                 const char *name, const struct inv_space **out,
                                 struct inv_err *err) {
-    char names[256];
+    char names[INV_MODELS_TEXT];
     *out = NULL;
     if (name == NULL && models->settings->settings.require_model)
         return need_name(models, err);
@@ -88,7 +87,7 @@ enum inv_status inv_models_find(const struct inv_models *models,
     if (found == 1)
         return INV_OK;
     *out = NULL;
-    list_names(models, names, sizeof names);
+    inv_models_names(models, names, sizeof names);
     if (found > 1)
         return inv_fail(err, INV_SPACE_MISMATCH,
                         "\"%.130s\" is the name of %zu models: say which of %s",

@@ -97,6 +97,9 @@ int64_t inv_models_oldest(const struct inv_models *models);
 enum inv_status inv_models_find(const struct inv_models *models,
                                 const char *name, const struct inv_space **out,
                                 struct inv_err *err) INV_MUST_USE;
+/* "m@1, m@2", as far as there is room. */
+#define INV_MODELS_TEXT 256
+void inv_models_names(const struct inv_models *models, char *out, size_t size);
 const struct inv_stored_adapter *
 inv_models_adapter(const struct inv_models *models, const char *name);
 
