@@ -1,5 +1,5 @@
 /*
- * cutover.c: see cutover.h. Builder thread; the check from any.
+ * cutover.c: see cutover.h. Builder thread.
  */
 #include "server/upgrade/cutover.h"
 
@@ -66,19 +66,6 @@ static enum inv_status check(const struct inv_view *view,
                         "others (GET .../backfill lists them), or force it",
                         all - missing, all, target->name);
     return INV_OK;
-}
-
-enum inv_status inv_work_check_cutover(struct inv_collection *collection,
-                                       const char *request, size_t len,
-                                       struct inv_err *err) {
-    struct cutover cutover;
-    struct inv_view *view = inv_gallery_view(collection->gallery);
-    enum inv_status status =
-        parse(inv_view_models(view), request, len, &cutover, err);
-    if (status == INV_OK)
-        status = check(view, &cutover, err);
-    inv_ref_put(view);
-    return status;
 }
 
 enum inv_status inv_work_cutover(const struct inv_work *work,

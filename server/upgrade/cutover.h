@@ -7,18 +7,12 @@
 
 #include "server/work.h"
 
-/* The body of POST .../activate with mode cutover: {"model","mode","adapter",
- * "force"}. Before the job is queued: INV_SPACE_MISMATCH for an unknown model,
- * INV_CONFLICT when no upgrade to it is under way, or while documents have no
- * vector in it (both numbers), unless forced. */
-enum inv_status inv_work_check_cutover(struct inv_collection *collection,
-                                       const char *request, size_t len,
-                                       struct inv_err *err) INV_MUST_USE;
-
-/* The job (work.h). Stages learn, those of a build, cutover. Searches and
- * writes go on; documents that are written meanwhile are in the new space's
- * fresh segment or are missed by the step, which then says how many. result:
- * {"model","documents"}. */
+/* The job (work.h); request: the body of POST .../activate with mode cutover,
+ * {"model","mode","adapter","force"}. Stages learn, those of a build, cutover.
+ * Searches and writes go on. INV_SPACE_MISMATCH for a model that is not there
+ * any more, INV_CONFLICT when no upgrade to it is under way, or while documents
+ * have no vector in it (both numbers), unless forced: checked before the build
+ * and again with the step. result: {"model","documents"}. */
 enum inv_status inv_work_cutover(const struct inv_work *work,
                                  const char *request, struct inv_buf *result,
                                  struct inv_err *err) INV_MUST_USE;
