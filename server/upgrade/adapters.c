@@ -5,7 +5,7 @@
 #include "server/upgrade/adapters.h"
 
 #include "base/clock.h"
-#include "server/adapter_file.h"
+#include "encoders/adapters/adapter_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,10 +93,10 @@ enum inv_status inv_adapters_add(struct inv_collection *collection,
                                  struct inv_err *err) {
     struct addition add = {
         .adapter = adapter, .collection = collection, .name = name};
-    enum inv_status status = inv_adapter_write(
+    enum inv_status status = inv_adapter_file_write(
         adapter->backward, INV_ADAPTER_SAFETENSORS, NULL, &add.backward, err);
     if (status == INV_OK && adapter->forward != NULL)
-        status = inv_adapter_write(adapter->forward, INV_ADAPTER_SAFETENSORS,
+        status = inv_adapter_file_write(adapter->forward, INV_ADAPTER_SAFETENSORS,
                                    NULL, &add.forward, err);
     if (status == INV_OK) {
         struct inv_models_change change = {
@@ -203,7 +203,7 @@ static enum inv_status import_into(struct inv_collection *collection,
     const struct inv_space *to = NULL;
     struct inv_adapter *adapter = NULL;
     struct inv_adapter_parts parts = inv_adapter_parts(file);
-    char proposal[4 * INV_MODEL_NAME_MAX];
+    char proposal[4 * INV_MODEL_NAME_MAX + 64];
     enum inv_status status = inv_models_find(
         models, import->from != NULL ? import->from : parts.from, &from, err);
     if (status == INV_OK)
@@ -244,7 +244,7 @@ enum inv_status inv_adapters_import(struct inv_collection *collection,
     struct inv_view *view = inv_gallery_view(collection->gallery);
     struct inv_adapter *file = NULL;
     struct inv_buf report = INV_BUF_INIT;
-    enum inv_status status = inv_adapter_read(
+    enum inv_status status = inv_adapter_file_read(
         import->bytes, import->len,
         import->npz ? INV_ADAPTER_NPZ : INV_ADAPTER_SAFETENSORS, &file, &report,
         err);
@@ -266,7 +266,7 @@ enum inv_status inv_adapters_export(const struct inv_stored_adapter *adapter,
         return inv_fail(err, INV_NOT_FOUND,
                         "adapter %s has no %s direction: it was imported",
                         adapter->name, forward ? "forward" : "backward");
-    return inv_adapter_write(bridge->adapter,
+    return inv_adapter_file_write(bridge->adapter,
                              npz ? INV_ADAPTER_NPZ : INV_ADAPTER_SAFETENSORS,
                              adapter->report, out, err);
 }

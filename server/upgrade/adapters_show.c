@@ -168,9 +168,13 @@ static enum inv_status take_report(struct table *t,
         adapter->report, strlen(adapter->report), &report, err);
     if (status != INV_OK)
         return status;
-    if (inv_report_number(report, "held_out", "ndcg10", &value))
+    /* Over the documents that have both vectors, where these are not all: what
+     * the three have in common. */
+    if (inv_report_number(report, "held_out_covered", "ndcg10", &value) ||
+        inv_report_number(report, "held_out", "ndcg10", &value))
         fill(t, from, to, value);
-    if (number_at(report, "old_old", "ndcg10", &value))
+    if (number_at(report, "old_covered", "ndcg10", &value) ||
+        number_at(report, "old_old", "ndcg10", &value))
         fill(t, to, to, value);
     if (number_at(report, "new_new", "ndcg10", &value))
         fill(t, from, from, value);

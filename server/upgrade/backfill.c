@@ -209,7 +209,7 @@ static int best_first(const void *a, const void *b) {
 static struct candidate *candidates(const struct filling *f,
                                     const struct inv_backfill *backfill,
                                     size_t *count) {
-    const struct inv_access *access = f->collection->access;
+    struct inv_access *access = f->collection->access;
     struct candidate *list = malloc((backfill->count + 1) * sizeof *list);
     *count = 0;
     for (size_t i = 0; list != NULL && i < backfill->count; i++) {

@@ -16,12 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the library calls its steps ("path:0.2: judging ...") is one of two
- * stages for who follows the job. */
+/* What the library calls its steps ("path:0.2: fitting") is one of two stages
+ * for who follows the job. */
 static bool fit_progress(void *ctx, const char *stage, size_t done,
                          size_t total) {
     const struct inv_work *work = ctx;
-    const char *shown = strstr(stage, "judg") != NULL ? "judge" : "fit";
+    bool fitting = strstr(stage, "fitting") != NULL ||
+                   strncmp(stage, "reading", strlen("reading")) == 0;
+    const char *shown = fitting ? "fit" : "judge";
     return work->progress(work->ctx, shown, done, total);
 }
 
