@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "server/upgrade/access.h"
 #include "server/upgrade/change.h"
 
 #include <stdio.h>
@@ -37,6 +38,7 @@ static void collection_release(void *self) {
         inv_log(INV_LOG_WARN, "collection", "%s", err.text);
     inv_ref_put(collection->settings);
     pthread_mutex_destroy(&collection->lock);
+    free(collection->access);
     free(collection->dir);
     free(collection->body);
     free(collection);
@@ -58,11 +60,12 @@ struct inv_collection *inv_collection_new(struct inv_app *app,
     c->next_gen = row->next_gen;
     snprintf(c->name, sizeof c->name, "%s", row->name);
     snprintf(c->uuid, sizeof c->uuid, "%s", row->uuid);
+    c->access = calloc(1, sizeof *c->access);
     c->body = strdup(row->body);
     if (asprintf(&c->dir, "%s/collections/%s", app->config.data_dir,
                  row->uuid) < 0)
         c->dir = NULL;
-    if (c->body == NULL || c->dir == NULL)
+    if (c->body == NULL || c->dir == NULL || c->access == NULL)
         goto no_memory;
     inv_json *json = NULL;
     enum inv_status status =
