@@ -59,13 +59,13 @@ struct inv_search_plan {
     double ms[5]; /* encode, candidates, rescore, funnel, answer */
 };
 
-/* How the scores of a lane came onto the scale of the first one. */
+/* What was known of the scores of a lane to put them on the scale of the first
+ * one's, beside what the documents that both spaces hold say of it. */
 enum inv_carry {
     INV_CARRY_NOTHING,    /* no hits, or the same scale */
-    INV_CARRY_COVERED,    /* documents of this list that both spaces hold */
-    INV_CARRY_MAP,        /* the bridge's score map */
+    INV_CARRY_MAP,        /* the bridges' score maps */
     INV_CARRY_BACKGROUND, /* scores of documents at large in both spaces */
-    INV_CARRY_NONE,       /* nothing is known: as they are */
+    INV_CARRY_NONE,       /* nothing */
 };
 
 /* What became of a space in a search. */
@@ -77,6 +77,7 @@ struct inv_lane {
     bool unreachable; /* there is no bridge to them */
     size_t hits;      /* that went into the merge */
     enum inv_carry carry;
+    size_t covered; /* documents of the list that gave its scale; 0: none */
 };
 
 /* Zeroed before the first search. What it points to lives as long as view and
@@ -219,13 +220,14 @@ void inv_moments_add(struct inv_moments *moments, double x);
 
 /* Scores x of one space on the scale of another: to + (x - from) * slope. */
 struct inv_scale {
-    double from, to, slope; /* slope 0: not known */
+    size_t count; /* scores that it rests on; 0: not known */
+    double from, to, slope;
 };
 /* By mean and deviation of both; where one has no deviation, a shift. Neither
  * may be empty. */
 struct inv_scale inv_scale_between(const struct inv_moments *from,
                                    const struct inv_moments *to);
-float inv_scale_apply(const struct inv_scale *scale, float score);
+double inv_scale_apply(const struct inv_scale *scale, double score);
 
 /* The lanes of a search; `own` is the one whose space is the query's (it may be
  * the gallery's). That one is there for the cascade even when no document is
@@ -270,7 +272,7 @@ enum inv_status inv_cascade(struct inv_lanes *lanes,
                             struct inv_search_answer *answer,
                             struct inv_err *err) INV_MUST_USE;
 /* The scale from a lane's scores to those of a list of another's hits, by the
- * list's documents that have a vector in the lane's space; slope 0: fewer than
+ * list's documents that have a vector in the lane's space; count 0: fewer than
  * three have. */
 enum inv_status inv_cascade_scale(struct inv_searching *lane,
                                   const struct inv_searching *list,

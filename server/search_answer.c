@@ -253,8 +253,7 @@ static void put_parts(const struct inv_search_answer *answer,
  * came onto the scale of the list. */
 static void put_lanes(const struct inv_search_answer *answer,
                       struct inv_buf *out) {
-    static const char *const scales[] = {"own", "covered", "map", "background",
-                                         "unknown"};
+    static const char *const scales[] = {"own", "map", "background", "unknown"};
     const char *comma = "";
     if (answer->lane_count < 2)
         return;
@@ -273,10 +272,10 @@ static void put_lanes(const struct inv_search_answer *answer,
         inv_buf_printf(out,
                        ",\"documents\":%zu,\"candidates\":%zu,"
                        "\"rescored\":%zu,\"scored\":%zu,\"hits\":%zu,"
-                       "\"scale\":\"%s\"}",
+                       "\"scale\":\"%s\",\"covered\":%zu}",
                        lane->home, lane->plan->candidates, lane->plan->rescored,
                        lane->plan->stages[0].scored, lane->hits,
-                       scales[lane->carry]);
+                       scales[lane->carry], lane->covered);
         comma = ",";
     }
     inv_buf_putc(out, ']');

@@ -36,8 +36,8 @@ struct inv_scale inv_scale_between(const struct inv_moments *from,
         .from = from->mean, .to = to->mean, .slope = slope > 0 ? slope : 1};
 }
 
-float inv_scale_apply(const struct inv_scale *scale, float score) {
-    return (float)(scale->to + ((double)score - scale->from) * scale->slope);
+double inv_scale_apply(const struct inv_scale *scale, double score) {
+    return scale->to + (score - scale->from) * scale->slope;
 }
 
 /* ---- documents of a list in another space ---- */
@@ -79,13 +79,13 @@ static enum inv_status find_covered(struct inv_searching *lane,
     return status;
 }
 
-/* slope 0: too few. */
+/* count 0: too few. */
 static struct inv_scale scale_of(const struct covered *covered,
                                  const struct inv_hit *list) {
     struct inv_moments from = {.count = 0};
     struct inv_moments to = {.count = 0};
     if (covered->count < COVERED_MIN)
-        return (struct inv_scale){.slope = 0};
+        return (struct inv_scale){.count = 0};
     for (size_t i = 0; i < covered->count; i++) {
         inv_moments_add(&from, (double)covered->hits[i].score);
         inv_moments_add(&to, (double)list[covered->at[i]].score);
@@ -151,14 +151,14 @@ enum inv_status inv_cascade(struct inv_lanes *lanes,
     /* All of them, however few: one scale, and it is the query's own. */
     lanes->native = covered.count > 0 && covered.count == gallery->count;
     if (lanes->native)
-        lanes->scale = (struct inv_scale){.slope = 1};
+        lanes->scale = (struct inv_scale){.count = covered.count, .slope = 1};
     else
         lanes->scale = scale_of(&covered, gallery->hits);
-    if (lanes->scale.slope <= 0)
+    if (lanes->scale.count == 0)
         return INV_OK;
     for (size_t i = 0; i < covered.count; i++)
-        gallery->hits[covered.at[i]].score =
-            inv_scale_apply(&lanes->scale, covered.hits[i].score);
+        gallery->hits[covered.at[i]].score = (float)inv_scale_apply(
+            &lanes->scale, (double)covered.hits[i].score);
     inv_hits_best(gallery->view, gallery->hits, &gallery->count,
                   gallery->count);
     return INV_OK;

@@ -120,10 +120,27 @@ inv_lanes_open(struct inv_lanes *lanes, const struct inv_searching *gallery,
 
 /* ---- one list ---- */
 
-/* Documents at large: how a query scores those of a space, whoever they are. */
-#define BACKGROUND 64
-#define BACKGROUND_MULTI 16 /* MaxSim is some hundred times a product */
-#define BACKGROUND_MIN 8
+/* How the scores of a lane become those of a list in another space. Two
+ * sources. What is known beforehand: the bridges' score maps, fitted with the
+ * adapter; without them, how the query scores documents at large in both
+ * spaces. And what this list tells: its documents that the lane's space holds
+ * too, by mean and deviation; few of them are noisy, so they weigh as much as
+ * what is known beforehand when there are COVERED_HALF of them.
+ *
+ * Measured on SciFact, nDCG@10 of three upgrades with 2, 10, 50, 90 % of the
+ * documents in the new space only (e5 -> l6, procrustes; bridge alone .478):
+ *   maps alone                   .475 .459 .552 .627
+ *   10 of the list's 100 alone   .483 .482 .547 .592
+ *   both                         .486 .482 .575 .628
+ *   documents at large (256)     .485 .487 .573 .633   (64: .478 .467 .549
+ * .627) best scores of both lists    .390 .422 .558 .573 scores as they are
+ * .473 .451 .386 .258 l3 -> l6 and l6 -> e5 rank them alike, except that maps
+ * are ahead of documents at large there (.450 against .431 at 10 %, l6 -> e5).
+ */
+#define COVERED_HALF 10
+#define BACKGROUND 256
+#define BACKGROUND_MULTI 64 /* MaxSim is some hundred times a product */
+#define BACKGROUND_MIN 16
 
 static enum inv_status background(struct inv_searching *lane,
                                   struct inv_moments *out,
@@ -162,66 +179,83 @@ static enum inv_status background(struct inv_searching *lane,
     return status;
 }
 
-static void rescale(struct inv_searching *lane, const struct inv_scale *scale) {
-    for (size_t i = 0; i < lane->count; i++)
-        lane->hits[i].score = inv_scale_apply(scale, lane->hits[i].score);
+/* What is known beforehand of a lane's scores. */
+struct prior {
+    enum inv_carry kind;
+    const struct inv_bridge *from, *to; /* MAP: NULL where the space is the
+                                           query's own */
+    struct inv_scale scale;             /* BACKGROUND */
+};
+
+static double expect(const struct prior *prior, double score) {
+    if (prior->kind == INV_CARRY_BACKGROUND)
+        return inv_scale_apply(&prior->scale, score);
+    if (prior->kind != INV_CARRY_MAP)
+        return score;
+    if (prior->from != NULL)
+        score = inv_score_map_invert(&prior->from->scores, score);
+    if (prior->to != NULL)
+        score = inv_score_map_apply(&prior->to->scores, score);
+    return score;
 }
 
-/* A score of the lane as one of the query's own space, and that as one of the
- * list's; false: a map on the way is not known. */
-static bool carry_by_maps(struct inv_searching *lane,
-                          const struct inv_bridge *list) {
-    const struct inv_bridge *bridge = lane->bridge;
-    if ((bridge != NULL && bridge->scores.count == 0) ||
-        (list != NULL && list->scores.count == 0))
-        return false;
-    for (size_t i = 0; i < lane->count; i++) {
-        double score = (double)lane->hits[i].score;
-        if (bridge != NULL)
-            score = inv_score_map_invert(&bridge->scores, score);
-        if (list != NULL)
-            score = inv_score_map_apply(&list->scores, score);
-        lane->hits[i].score = (float)score;
-    }
-    return true;
+static bool has_map(const struct inv_bridge *bridge) {
+    return bridge == NULL || bridge->scores.count > 0;
 }
 
-/* Onto the scale of `list`'s hits. native: that is the query's own space's. */
+/* native: the list's scores are of the query's own space. */
+static enum inv_status find_prior(struct inv_searching *lane,
+                                  struct inv_searching *list, bool native,
+                                  struct prior *out, struct inv_err *err) {
+    const struct inv_bridge *to = native ? NULL : list->bridge;
+    struct inv_moments here, there;
+    *out =
+        (struct prior){.kind = INV_CARRY_MAP, .from = lane->bridge, .to = to};
+    if (has_map(lane->bridge) && has_map(to))
+        return INV_OK;
+    out->kind = INV_CARRY_NONE;
+    enum inv_status status = background(lane, &here, err);
+    if (status == INV_OK)
+        status = background(list, &there, err);
+    if (status != INV_OK || here.count < BACKGROUND_MIN ||
+        there.count < BACKGROUND_MIN)
+        return status;
+    out->kind = INV_CARRY_BACKGROUND;
+    out->scale = inv_scale_between(&here, &there);
+    return INV_OK;
+}
+
 static enum inv_status carry_hits(struct inv_lanes *lanes,
                                   struct inv_searching *lane,
                                   struct inv_searching *list, bool native,
-                                  enum inv_carry *how, struct inv_err *err) {
+                                  struct inv_lane *report,
+                                  struct inv_err *err) {
     bool own = lane == lanes->own;
-    struct inv_scale scale = {.slope = 0};
-    struct inv_moments from, to;
-    *how = INV_CARRY_NOTHING;
+    struct inv_scale scale = {.count = 0};
+    struct prior prior;
+    enum inv_status status = INV_OK;
     if (own && native)
         return INV_OK;
-    *how = INV_CARRY_COVERED;
-    enum inv_status status = INV_OK;
     if (own && lanes->cascaded)
         scale = lanes->scale;
     else
         status = inv_cascade_scale(lane, list, &scale, err);
+    if (status == INV_OK)
+        status = find_prior(lane, list, native, &prior, err);
     if (status != INV_OK)
         return status;
-    if (scale.slope > 0) {
-        rescale(lane, &scale);
-        return INV_OK;
+    report->carry = prior.kind;
+    report->covered = scale.count;
+    double weight = (double)scale.count / (double)(scale.count + COVERED_HALF);
+    if (prior.kind == INV_CARRY_NONE && scale.count > 0)
+        weight = 1;
+    for (size_t i = 0; i < lane->count; i++) {
+        double score = (double)lane->hits[i].score;
+        double expected = expect(&prior, score);
+        if (scale.count > 0)
+            expected += weight * (inv_scale_apply(&scale, score) - expected);
+        lane->hits[i].score = (float)expected;
     }
-    *how = INV_CARRY_MAP;
-    if (carry_by_maps(lane, native ? NULL : list->bridge))
-        return INV_OK;
-    *how = INV_CARRY_NONE;
-    status = background(lane, &from, err);
-    if (status == INV_OK)
-        status = background(list, &to, err);
-    if (status != INV_OK || from.count < BACKGROUND_MIN ||
-        to.count < BACKGROUND_MIN)
-        return status;
-    *how = INV_CARRY_BACKGROUND;
-    scale = inv_scale_between(&from, &to);
-    rescale(lane, &scale);
     return INV_OK;
 }
 
@@ -250,8 +284,8 @@ enum inv_status inv_lanes_merge(struct inv_lanes *lanes, size_t want,
         answer->lanes[i].hits = lane->count;
         total += lane->count;
         if (lane != list && lane->count > 0)
-            status = carry_hits(lanes, lane, list, native,
-                                &answer->lanes[i].carry, err);
+            status =
+                carry_hits(lanes, lane, list, native, &answer->lanes[i], err);
     }
     if (status != INV_OK)
         return status;
