@@ -60,8 +60,8 @@ static const struct {
      "SELECT count(*) FROM collections"
      " WHERE id NOT IN (SELECT collection FROM spaces)"},
     {"jobs of an unknown kind or state",
-     "SELECT count(*) FROM jobs WHERE kind NOT IN ('rebuild', 'compact')"
-     " OR state NOT IN ('queued', 'running', 'succeeded', 'failed',"
+     "SELECT count(*) FROM jobs WHERE kind NOT IN ('rebuild', 'compact', 'fit',"
+     " 'cutover') OR state NOT IN ('queued', 'running', 'succeeded', 'failed',"
      " 'cancelled')"},
     {"jobs that ended at no time, or not yet and at one",
      "SELECT count(*) FROM jobs WHERE"

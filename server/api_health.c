@@ -8,6 +8,8 @@
 #include "base/kernels.h"
 #include "base/metrics.h"
 #include "server/jobs.h"
+#include "server/upgrade/drift.h"
+#include "server/upgrade/models.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -27,6 +29,21 @@ static struct inv_meter documents = INV_GAUGE(
     "invar_documents", "Documents in a collection.", "collection", NULL);
 static struct inv_meter segments = INV_GAUGE(
     "invar_segments", "Segments of a collection.", "collection", NULL);
+static struct inv_meter upgrade_state =
+    INV_GAUGE("invar_upgrade_state",
+              "Where a model upgrade stands: 0 none, 1 shadow, 2 bridged, 3 "
+              "cascade, 4 cutover, 5 done.",
+              "collection", NULL);
+static struct inv_meter upgrade_coverage =
+    INV_GAUGE("invar_upgrade_coverage",
+              "Share of the gallery's documents with a vector of the other "
+              "model of the upgrade.",
+              "collection", NULL);
+static struct inv_meter upgrade_drift =
+    INV_GAUGE("invar_upgrade_drift",
+              "1 while fresh pairs of vectors fit the adapter in use worse "
+              "than its fit, by more than three standard errors.",
+              "collection", NULL);
 static struct inv_meter queue =
     INV_GAUGE("invar_queue_depth", "Requests waiting.", NULL, NULL);
 static struct inv_meter jobs_waiting =
@@ -35,7 +52,8 @@ static struct inv_meter jobs_waiting =
 void inv_metrics_start(void) {
     struct inv_meter *all[] = {&requests, &request_seconds, &stage_seconds,
                                &written,  &documents,       &segments,
-                               &queue,    &jobs_waiting};
+                               &queue,    &jobs_waiting,    &upgrade_state,
+                               &upgrade_coverage, &upgrade_drift};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         inv_metric_register(all[i]);
 }
@@ -100,6 +118,22 @@ INV_HANDLER(inv_api_ready) {
     return INV_OK;
 }
 
+/* Only of collections that know a second model: the others have no series. */
+static void set_upgrade(struct inv_collection *c, const struct inv_view *view) {
+    const struct inv_models *models = inv_view_models(view);
+    if (models->space_count < 2)
+        return;
+    struct inv_coverage covered = inv_view_coverage(view, models->target);
+    inv_gauge_set(inv_metric_with(&upgrade_state, c->name, NULL),
+                  (double)models->state);
+    inv_gauge_set(inv_metric_with(&upgrade_coverage, c->name, NULL),
+                  models->target == 0 || covered.gallery == 0
+                      ? 0
+                      : (double)covered.both / (double)covered.gallery);
+    inv_gauge_set(inv_metric_with(&upgrade_drift, c->name, NULL),
+                  inv_drift_state(c).drifted ? 1 : 0);
+}
+
 INV_HANDLER(inv_api_metrics) {
     struct inv_collection **list = NULL;
     size_t count = 0;
@@ -117,6 +151,7 @@ INV_HANDLER(inv_api_metrics) {
                           (double)inv_view_live(view));
             inv_gauge_set(inv_metric_with(&segments, list[i]->name, NULL),
                           (double)view->count);
+            set_upgrade(list[i], view);
             inv_ref_put(view);
         }
         inv_ref_put(list[i]);

@@ -10,14 +10,16 @@
 
 #include "base/kernels.h"
 #include "base/npy.h"
+#include "server/upgrade/models.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 const char *const inv_search_arguments[] = {
-    "limit",   "offset",  "candidates", "rescore", "rerank",     "ef",
-    "nprobe",  "dims",    "keep",       "exact",   "timeout_ms", "filter",
-    "payload", "vectors", "explain",    "model",   NULL};
+    "limit",      "offset",  "candidates",   "rescore", "rerank",
+    "ef",         "nprobe",  "dims",         "keep",    "exact",
+    "timeout_ms", "filter",  "payload",      "vectors", "explain",
+    "model",      "cascade", "need_vectors", NULL};
 
 /* ---- arguments ---- */
 
@@ -174,6 +176,8 @@ static enum inv_status query_options(const struct inv_request *request,
         {"ef", 1, INV_CANDIDATES_MAX, &p->ef},
         {"nprobe", 1, INV_CANDIDATES_MAX, &p->nprobe},
         {"timeout_ms", 1, INV_TIMEOUT_MS_MAX, &p->timeout_ms},
+        {"cascade", 1, INV_CASCADE_MAX, &p->cascade},
+        {"need_vectors", 0, INV_NEED_MAX, &p->need_vectors},
     };
     enum inv_status status = INV_OK;
     for (size_t i = 0; status == INV_OK && i < sizeof numbers / sizeof *numbers;
@@ -181,6 +185,7 @@ static enum inv_status query_options(const struct inv_request *request,
         status = query_u32(request, numbers[i].name, numbers[i].min,
                            numbers[i].max, numbers[i].value, err);
     p->exact_given = inv_request_query(request, "exact") != NULL;
+    p->need_given = inv_request_query(request, "need_vectors") != NULL;
     out->model = inv_request_query(request, "model");
     if (status == INV_OK)
         status = query_bool(request, "exact", &p->exact, err);
@@ -278,26 +283,41 @@ bool inv_is_binary_search(const struct inv_request *request) {
             strcmp(request->content_type, "application/octet-stream") == 0);
 }
 
+/* A row of floats has no dimension of its own: it is the model's. */
+static enum inv_status query_dim(const struct inv_view *view, const char *model,
+                                 size_t *dim, struct inv_err *err) {
+    const struct inv_space *space = NULL;
+    enum inv_status status =
+        inv_models_find(inv_view_models(view), model, &space, err);
+    if (status == INV_OK)
+        *dim = space->settings->settings.dim;
+    return status;
+}
+
 enum inv_status inv_binary_search(struct inv_collection *collection,
                                   const struct inv_request *request,
                                   struct inv_search_request *out,
                                   struct inv_json_doc *doc,
                                   struct inv_err *err) {
-    struct inv_shared_settings *settings = inv_collection_settings(collection);
+    struct inv_view *view = inv_gallery_view(collection->gallery);
+    bool multi = inv_view_models(view)->settings->settings.multi;
     struct inv_matrix *m = &out->query.matrix;
+    size_t dim = 0;
     *out = (struct inv_search_request){.limit = INV_LIMIT_DEFAULT};
-    out->query.plural = settings->settings.multi;
+    out->query.plural = multi;
     enum inv_status status = query_options(request, out, doc, err);
+    if (status == INV_OK)
+        status = query_dim(view, out->model, &dim, err);
     if (status == INV_OK)
         status = strcmp(request->content_type, "application/x-npy") == 0
                      ? npy_query(request, m, err)
-                     : raw_query(request, settings->settings.dim, m, err);
+                     : raw_query(request, dim, m, err);
     if (status == INV_OK)
         status = check_numbers(m, err);
-    if (status == INV_OK && !settings->settings.multi && m->rows != 1)
+    if (status == INV_OK && !multi && m->rows != 1)
         status =
             inv_fail(err, INV_INVALID,
                      "a single collection takes 1 vector, got %zu", m->rows);
-    inv_ref_put(settings);
+    inv_ref_put(view);
     return status;
 }

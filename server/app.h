@@ -38,6 +38,9 @@ struct inv_collection {
     char *body;                                 /* as it was sent */
     uint64_t next_vseq, next_version, next_gen; /* as of opening */
     struct inv_gallery *gallery;          /* NULL while loading or failed */
+    struct inv_access *access;            /* upgrade/access.h */
+    struct inv_drift *drift;              /* upgrade/drift.h */
+    struct inv_backfill *backfill;        /* upgrade/backfill.h */
     pthread_mutex_t lock;                 /* of what follows */
     struct inv_shared_settings *settings; /* as of opening; from then on the
                                              view has them (models.h) */

@@ -7,7 +7,10 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "server/upgrade/access.h"
+#include "server/upgrade/backfill.h"
 #include "server/upgrade/change.h"
+#include "server/upgrade/drift.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +40,9 @@ static void collection_release(void *self) {
         inv_log(INV_LOG_WARN, "collection", "%s", err.text);
     inv_ref_put(collection->settings);
     pthread_mutex_destroy(&collection->lock);
+    free(collection->access);
+    inv_drift_free(collection->drift);
+    inv_backfill_free(collection->backfill);
     free(collection->dir);
     free(collection->body);
     free(collection);
@@ -58,11 +64,15 @@ struct inv_collection *inv_collection_new(struct inv_app *app,
     c->next_gen = row->next_gen;
     snprintf(c->name, sizeof c->name, "%s", row->name);
     snprintf(c->uuid, sizeof c->uuid, "%s", row->uuid);
+    c->access = calloc(1, sizeof *c->access);
+    c->drift = inv_drift_new();
+    c->backfill = inv_backfill_new();
     c->body = strdup(row->body);
     if (asprintf(&c->dir, "%s/collections/%s", app->config.data_dir,
                  row->uuid) < 0)
         c->dir = NULL;
-    if (c->body == NULL || c->dir == NULL)
+    if (c->body == NULL || c->dir == NULL || c->access == NULL ||
+        c->drift == NULL || c->backfill == NULL)
         goto no_memory;
     inv_json *json = NULL;
     enum inv_status status =

@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/upgrade/cutover.h"
+#include "server/upgrade/fit.h"
 #include "server/work.h"
 
 #include <inttypes.h>
@@ -301,6 +303,34 @@ static void set_building(struct inv_collection *collection, bool building) {
     pthread_mutex_unlock(&collection->lock);
 }
 
+static enum inv_status compact(const struct inv_work *work, const char *request,
+                               struct inv_buf *result, struct inv_err *err) {
+    (void)request; /* nothing is asked */
+    return inv_work_compact(work, result, err);
+}
+
+/* What a kind of job does. A row of another kind (of a newer release) fails. */
+static const struct {
+    const char *kind;
+    enum inv_status (*run)(const struct inv_work *work, const char *request,
+                           struct inv_buf *result, struct inv_err *err);
+} kinds[] = {
+    {"rebuild", inv_work_rebuild},
+    {"compact", compact},
+    {"fit", inv_work_fit},
+    {"cutover", inv_work_cutover},
+};
+
+static enum inv_status do_work(const struct inv_work *work,
+                               const struct job *job, struct inv_buf *result,
+                               struct inv_err *err) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].kind, job->kind) == 0)
+            return kinds[i].run(work, job->request, result, err);
+    return inv_fail(err, INV_UNSUPPORTED, "no job of kind \"%s\" is known",
+                    job->kind);
+}
+
 static enum inv_status perform(struct inv_jobs *jobs, struct job *job,
                                struct inv_buf *result, struct inv_err *err) {
     struct inv_collection *c = inv_app_find_id(jobs->app, job->collection);
@@ -314,10 +344,7 @@ static enum inv_status perform(struct inv_jobs *jobs, struct job *job,
     struct inv_work work = {
         .collection = c, .progress = report, .ctx = &progress};
     set_building(c, true);
-    enum inv_status status =
-        strcmp(job->kind, "compact") == 0
-            ? inv_work_compact(&work, result, err)
-            : inv_work_rebuild(&work, job->request, result, err);
+    enum inv_status status = do_work(&work, job, result, err);
     set_building(c, false);
     inv_ref_put(c);
     return status;

@@ -1,5 +1,6 @@
 /*
- * jobs.h: long work that an operator asks for and follows: rebuild, compact.
+ * jobs.h: long work that an operator asks for and follows: rebuild, compact,
+ * fit (an adapter), cutover (to another model).
  * A job is a row in the catalog; what was queued or running when the daemon
  * stopped is queued again from its start. One builder thread works them off,
  * and between them does the maintenance: sealing fresh entries when it is

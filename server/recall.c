@@ -1,7 +1,8 @@
 /*
  * recall.c: how much of the exact result the approximate pipeline finds, asked
  * of the collection itself: with the caller's queries, or with a sample of its
- * own documents (which are easier than real queries: the answer says which).
+ * own documents (those of the gallery's model, as queries of that model; they
+ * are easier than real queries: the answer says which).
  */
 #include "server/search.h"
 
@@ -105,15 +106,20 @@ static enum inv_status
 sample_documents(struct inv_app *app, struct inv_collection *collection,
                  const struct inv_recall_request *request, struct tally *tally,
                  struct inv_err *err) {
-    struct inv_shared_settings *settings = inv_collection_settings(collection);
     struct inv_view *view = inv_gallery_view(collection->gallery);
-    size_t live = inv_view_live(view);
+    const struct inv_space *gallery = &inv_view_models(view)->spaces[0];
+    size_t live = 0;
+    for (size_t p = 0; p < view->count; p++)
+        if (inv_part_space(&view->parts[p]) == gallery->space)
+            live += view->parts[p].live->count;
     size_t step = live > request->sample ? live / request->sample : 1;
     size_t seen = 0;
     /* A query is shorter than a document: 32 of its tokens stand for one. */
     enum inv_status status = INV_OK;
     for (size_t p = 0; p < view->count && status == INV_OK; p++) {
         const struct inv_part *part = &view->parts[p];
+        if (inv_part_space(part) != gallery->space)
+            continue;
         for (size_t e = inv_bitset_next(part->live->set, part->count, 0);
              e < part->count && status == INV_OK &&
              tally->queries < request->sample;
@@ -121,17 +127,16 @@ sample_documents(struct inv_app *app, struct inv_collection *collection,
             struct inv_recall_query query = {0};
             if (seen++ % step != 0)
                 continue;
-            status =
-                stored_query(view, &part->entries->items[e],
-                             settings->settings.multi, 32, &query.given, err);
+            status = stored_query(view, &part->entries->items[e],
+                                  gallery->settings->settings.multi, 32,
+                                  &query.given, err);
             if (status == INV_OK)
                 status = compare(app, collection, request, &query,
-                                 settings->settings.model, tally, err);
+                                 gallery->name, tally, err);
             free(query.given.matrix.data);
         }
     }
     inv_ref_put(view);
-    inv_ref_put(settings);
     return status;
 }
 

@@ -19,6 +19,9 @@ struct inv_search_params {
     uint32_t keep[INV_PREFIX_DIMS_MAX];
     size_t keep_count; /* dims_count - 1 where given */
     bool exact, exact_given;
+    uint32_t cascade;      /* hits scored again in the query's own space */
+    uint32_t need_vectors; /* ids of such hits without a vector, at most */
+    bool need_given;       /* need_vectors may be 0 */
 };
 
 struct inv_payload_wish {

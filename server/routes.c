@@ -13,6 +13,7 @@
 #define C "/v1/collections/{c}"
 #define D C "/documents"
 #define M C "/models"
+#define A C "/adapters"
 #define NONE INV_ROLE_NONE
 #define READ INV_ROLE_READ
 #define WRITE INV_ROLE_WRITE
@@ -85,6 +86,22 @@ static const struct inv_route table[] = {
      false},
     {INV_GET, C "/migration", "migration", inv_api_migration, READ, SMALL,
      false, false},
+    {INV_POST, A, "adapter.post", inv_api_adapter_post, ADMIN, FULL, false,
+     false},
+    {INV_POST, A "/compose", "adapter.compose", inv_api_adapter_compose, ADMIN,
+     SMALL, false, false},
+    {INV_GET, A, "adapter.list", inv_api_adapter_list, READ, SMALL, false,
+     false},
+    {INV_GET, A "/{a}", "adapter.get", inv_api_adapter_get, READ, SMALL, false,
+     false},
+    {INV_DELETE, A "/{a}", "adapter.delete", inv_api_adapter_delete, ADMIN,
+     SMALL, false, false},
+    {INV_GET, C "/compatibility", "compatibility", inv_api_compatibility, READ,
+     SMALL, false, false},
+    {INV_GET, C "/models/{m}/calibration", "calibration", inv_api_calibration,
+     READ, SMALL, false, false},
+    {INV_GET, C "/backfill", "backfill", inv_api_backfill, READ, SMALL, false,
+     false},
     {INV_POST, "/v1/admin/collections/{c}/rebuild", "rebuild", inv_api_rebuild,
      ADMIN, SMALL, false, false},
     {INV_POST, "/v1/admin/collections/{c}/compact", "compact", inv_api_compact,
@@ -108,6 +125,10 @@ static enum inv_status check_arguments(const struct inv_route *route,
     static const char *const put[] = {"mode", NULL};
     static const char *const bulk[] = {"model", NULL};
     static const char *const get[] = {"vectors", "model", NULL};
+    static const char *const import[] = {"format", "name", "from", "to", NULL};
+    static const char *const export[] = {"format", "direction", NULL};
+    static const char *const calibration[] = {"n", "method", "seed", NULL};
+    static const char *const backfill[] = {"limit", "model", NULL};
     const char *const *names = none;
     if (route->role == INV_ROLE_NONE)
         return INV_OK;
@@ -119,6 +140,14 @@ static enum inv_status check_arguments(const struct inv_route *route,
         names = get;
     else if (route->handler == inv_api_search)
         names = inv_search_arguments;
+    else if (route->handler == inv_api_adapter_post)
+        names = import;
+    else if (route->handler == inv_api_adapter_get)
+        names = export;
+    else if (route->handler == inv_api_calibration)
+        names = calibration;
+    else if (route->handler == inv_api_backfill)
+        names = backfill;
     return inv_request_query_allow(request, names, err);
 }
 

@@ -142,6 +142,23 @@ static enum inv_status apply_filter(struct inv_searching *s,
     return INV_OK;
 }
 
+/* Every document of a part that is found in it. */
+static enum inv_status take_home(struct inv_searching *s, size_t at,
+                                 struct inv_err *err) {
+    const struct inv_part *part = &s->view->parts[at];
+    struct inv_part_plan *plan = &s->plan->parts[at];
+    plan->live = plan->matches = inv_part_home(part);
+    s->matches[at] = part->live->set;
+    if (part->shadowed == NULL || s->request->filter != NULL)
+        return INV_OK;
+    s->matches[at] = inv_arena_alloc(s->arena, inv_bitset_words(part->count) *
+                                                   sizeof(uint64_t));
+    if (s->matches[at] == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a search");
+    inv_part_select(part, NULL, s->matches[at], &plan->scanned);
+    return INV_OK;
+}
+
 enum inv_status inv_search_select(struct inv_searching *s,
                                   struct inv_err *err) {
     const struct inv_view *view = s->view;
@@ -152,13 +169,10 @@ enum inv_status inv_search_select(struct inv_searching *s,
         inv_arena_calloc(s->arena, view->count + 1, sizeof(uint64_t *));
     if (s->matches == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a filter");
-    for (size_t i = 0; i < view->count; i++) {
-        s->plan->parts[i].live = view->parts[i].live->count;
-        s->plan->parts[i].matches = view->parts[i].live->count;
-        s->matches[i] = view->parts[i].live->set;
-    }
-    if (filter == NULL)
-        return INV_OK;
+    for (size_t i = 0; status == INV_OK && i < view->count; i++)
+        status = take_home(s, i, err);
+    if (filter == NULL || status != INV_OK)
+        return status;
     status = bind(s, filter, err);
     if (status != INV_OK)
         return status;
@@ -214,6 +228,8 @@ enum inv_status inv_search_take_all(struct inv_searching *s,
                                     struct inv_err *err) {
     enum inv_status status = INV_OK;
     for (size_t i = 0; status == INV_OK && i < s->view->count; i++) {
+        if (!inv_in_lane(s, &s->view->parts[i]))
+            continue;
         s->plan->parts[i].strategy = INV_PLAN_EXACT;
         status = take_matches(s, i, err);
     }
@@ -432,6 +448,8 @@ enum inv_status inv_search_candidates(struct inv_searching *s,
                                       struct inv_err *err) {
     enum inv_status status = INV_OK;
     for (size_t i = 0; status == INV_OK && i < s->view->count; i++) {
+        if (!inv_in_lane(s, &s->view->parts[i]))
+            continue;
         status = inv_search_deadline(s, err);
         if (status == INV_OK)
             status = part_candidates(s, i, err);

@@ -234,62 +234,78 @@ static enum inv_status score_hit(struct scorer *scorer, struct inv_hit *hit,
     return INV_OK;
 }
 
-/* Keeps the hit as number *kept of the list. One damaged record must not take
- * every search with it: it is no hit, and the collection says it is degraded.
- */
-static enum inv_status score_or_drop(struct scorer *scorer, struct inv_hit *hit,
-                                     size_t *kept, struct inv_err *err) {
-    const struct inv_searching *s = scorer->s;
+/* One damaged record must not take every search with it: it is no hit, and the
+ * collection says it is degraded. */
+static enum inv_status score_or_mark(struct scorer *scorer, struct inv_hit *hit,
+                                     size_t *damaged, struct inv_err *err) {
     struct inv_err why = {0};
     enum inv_status status = score_hit(scorer, hit, &why);
     if (status == INV_OK)
-        s->hits[(*kept)++] = *hit;
-    else if (status == INV_CORRUPT)
-        inv_gallery_damaged(s->collection->gallery, why.text);
-    else if (err != NULL)
-        *err = why;
-    return status == INV_CORRUPT ? INV_OK : status;
+        return INV_OK;
+    if (status != INV_CORRUPT) {
+        if (err != NULL)
+            *err = why;
+        return status;
+    }
+    inv_gallery_damaged(scorer->s->collection->gallery, why.text);
+    hit->score = NAN;
+    ++*damaged;
+    return INV_OK;
 }
 
 /* Entries and vectors of matches lie apart: without this, scoring 10,000 of
  * 100,000 took .33 us each, with it .13. */
-static void announce(const struct inv_searching *s, size_t at) {
+static void announce(const struct inv_searching *s, const struct inv_hit *hits,
+                     size_t count, size_t at) {
     const struct inv_part *parts = s->view->parts;
-    if (at + 16 < s->count) {
-        const struct inv_hit *far = &s->hits[at + 16];
+    if (at + 16 < count) {
+        const struct inv_hit *far = &hits[at + 16];
         const struct inv_entry *entry =
             &parts[far->part].entries->items[far->entry];
         __builtin_prefetch(entry);
         __builtin_prefetch(entry + 1); /* it may straddle two lines */
     }
-    if (at + 4 < s->count) {
-        const struct inv_hit *near = &s->hits[at + 4];
+    if (at + 4 < count) {
+        const struct inv_hit *near = &hits[at + 4];
         inv_vlog_prefetch(s->view->logs,
                           &parts[near->part].entries->items[near->entry].place);
     }
 }
 
-enum inv_status inv_search_stage(struct inv_searching *s,
-                                 struct inv_stage *stage, struct inv_err *err) {
+enum inv_status inv_search_score(struct inv_searching *s, uint32_t dims,
+                                 struct inv_hit *hits, size_t count,
+                                 size_t *damaged, struct inv_err *err) {
     struct inv_matrix whole = s->query;
-    struct scorer scorer = {.s = s, .dims = stage->dims};
-    size_t kept = 0;
+    struct scorer scorer = {.s = s, .dims = dims};
+    *damaged = 0;
     scorer.best =
         inv_arena_alloc(s->arena, s->query.rows * sizeof *scorer.best);
     enum inv_status status =
         scorer.best == NULL
             ? inv_fail(err, INV_MEMORY, "out of memory for scores")
-            : prefix_query(s, stage->dims, err);
-    for (size_t i = 0; status == INV_OK && i < s->count; i++) {
-        announce(s, i);
-        status = score_or_drop(&scorer, &s->hits[i], &kept, err);
+            : prefix_query(s, dims, err);
+    for (size_t i = 0; status == INV_OK && i < count; i++) {
+        announce(s, hits, count, i);
+        status = score_or_mark(&scorer, &hits[i], damaged, err);
         if (status == INV_OK && i % 256 == 255)
             status = inv_search_deadline(s, err);
     }
     s->query = whole;
+    return status;
+}
+
+enum inv_status inv_search_stage(struct inv_searching *s,
+                                 struct inv_stage *stage, struct inv_err *err) {
+    size_t damaged = 0;
+    enum inv_status status =
+        inv_search_score(s, stage->dims, s->hits, s->count, &damaged, err);
     if (status != INV_OK)
         return status;
-    s->count = kept;
+    size_t kept = 0;
+    for (size_t i = 0; damaged > 0 && i < s->count; i++)
+        if (!isnan(s->hits[i].score))
+            s->hits[kept++] = s->hits[i];
+    s->count -= damaged;
     stage->scored = s->count;
     inv_hits_best(s->view, s->hits, &s->count, stage->keep);
     return inv_search_deadline(s, err);

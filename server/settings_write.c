@@ -79,7 +79,8 @@ static void put_params(struct inv_buf *out, const struct inv_search_params *p) {
         uint32_t value;
     } items[] = {{"candidates", p->candidates}, {"rescore", p->rescore},
                  {"rerank", p->rerank},         {"ef", p->ef},
-                 {"nprobe", p->nprobe},         {"timeout_ms", p->timeout_ms}};
+                 {"nprobe", p->nprobe},         {"timeout_ms", p->timeout_ms},
+                 {"cascade", p->cascade}};
     const char *comma = "";
     inv_buf_putc(out, '{');
     for (size_t i = 0; i < sizeof items / sizeof *items; i++)
@@ -88,6 +89,10 @@ static void put_params(struct inv_buf *out, const struct inv_search_params *p) {
                            items[i].value);
             comma = ",";
         }
+    if (p->need_given) {
+        inv_buf_printf(out, "%s\"need_vectors\":%u", comma, p->need_vectors);
+        comma = ",";
+    }
     if (p->dims_count > 0) {
         inv_buf_puts(out, comma);
         put_ints(out, "dims", p->dims, p->dims_count);

@@ -23,6 +23,7 @@ static enum inv_status read_budgets(const inv_json *object, const char *at,
         {"ef", INV_CANDIDATES_MAX, &out->ef},
         {"nprobe", INV_CANDIDATES_MAX, &out->nprobe},
         {"timeout_ms", INV_TIMEOUT_MS_MAX, &out->timeout_ms},
+        {"cascade", INV_CASCADE_MAX, &out->cascade},
     };
     enum inv_status status = INV_OK;
     for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
@@ -31,6 +32,10 @@ static enum inv_status read_budgets(const inv_json *object, const char *at,
         if (status != INV_OK)
             break;
     }
+    out->need_given = inv_json_get(object, "need_vectors") != NULL;
+    if (status == INV_OK)
+        status = inv_request_u32(object, at, "need_vectors", 0, INV_NEED_MAX,
+                                 &out->need_vectors, err);
     return status;
 }
 
@@ -85,8 +90,9 @@ enum inv_status inv_parse_params(const inv_json *object, const char *at,
                                  struct inv_search_params *out,
                                  struct inv_err *err) {
     static const char *const fields[] = {
-        "candidates", "rescore", "rerank", "ef",         "nprobe",
-        "dims",       "keep",    "exact",  "timeout_ms", NULL};
+        "candidates", "rescore",      "rerank",  "ef",
+        "nprobe",     "dims",         "keep",    "exact",
+        "timeout_ms", "need_vectors", "cascade", NULL};
     struct inv_search_params params = {.candidates = 0};
     enum inv_status status = inv_request_object(object, at, err);
     if (status == INV_OK)

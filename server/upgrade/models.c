@@ -4,6 +4,7 @@
  */
 #include "server/upgrade/models.h"
 
+#include "encoders/adapters/adapter_file.h"
 #include "server/app.h"
 
 #include <stdio.h>
@@ -227,15 +228,6 @@ static enum inv_status take_space(void *ctx, const struct inv_space_row *row,
     return INV_OK;
 }
 
-/* Until the adapters' own format is here. */
-static enum inv_status inv_adapter_decode(const void *bytes, size_t len,
-                                          struct inv_adapter **out,
-                                          struct inv_err *err) {
-    (void)bytes;
-    (void)out;
-    return inv_fail(err, INV_UNSUPPORTED, "%zu bytes of an adapter", len);
-}
-
 static enum inv_status read_bridge(const void *bytes, size_t len,
                                    const void *scores, size_t scores_len,
                                    struct inv_bridge *bridge,
@@ -244,7 +236,8 @@ static enum inv_status read_bridge(const void *bytes, size_t len,
         return INV_OK;
     if (scores_len == sizeof bridge->scores)
         memcpy(&bridge->scores, scores, sizeof bridge->scores);
-    return inv_adapter_decode(bytes, len, &bridge->adapter, err);
+    return inv_adapter_file_read(bytes, len, INV_ADAPTER_SAFETENSORS,
+                                 &bridge->adapter, NULL, err);
 }
 
 static enum inv_status read_adapter(const struct inv_adapter_row *row,

@@ -4,6 +4,7 @@
 #include "server/upgrade/vectors.h"
 
 #include "server/ingest.h"
+#include "server/upgrade/drift.h"
 #include "server/upgrade/registry.h"
 
 #include <inttypes.h>
@@ -112,6 +113,9 @@ enum inv_status inv_besides_commit(struct inv_besides *besides,
     }
     if (status == INV_OK && besides->stored + besides->unchanged == 0)
         status = refuse_all(besides, err);
+    if (status == INV_OK && besides->stored > 0)
+        inv_drift_note(c, besides->space->space, besides->items,
+                       besides->count);
     return status;
 }
 

@@ -16,7 +16,8 @@ LAYERS = {
     "encoders": ("encoders/*", "base/*"),
     "index": ("index/*", "base/*"),
     "server": ("server/*", "index/*", "encoders/*", "base/*"),
-    "cli": ("cli/*", "base/*", "server/json/json*.h", "server/requests.h",
+    "cli": ("cli/*", "base/*", "server/json/json*.h", "server/json/report.h",
+            "server/json/adapter_file.h", "server/requests.h",
             "server/verify.h", "encoders/adapters/*.h"),
 }
 

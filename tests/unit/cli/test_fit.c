@@ -99,25 +99,24 @@ static struct inv_fit_files world_files(bool judged) {
     return files;
 }
 
-static void judge(struct inv_fit_data *data, const char *methods,
+static void judge(struct inv_fit_input *data, const char *methods,
                   const struct inv_fit_files *files,
                   struct inv_fit_report *report) {
     struct inv_fit_method list[INV_FIT_METHODS_MAX];
-    struct inv_fit_options options = {
-        .kappa = .2, .steps = 100, .margin = INV_GATE_MARGIN};
+    struct inv_fit_options options = inv_fit_options_defaults();
     struct inv_err err;
     size_t count;
-    ck_assert_msg(inv_fit_data_open(files, data, &err) == INV_OK, "%s",
+    ck_assert_msg(inv_fit_input_open(files, data, &err) == INV_OK, "%s",
                   err.text);
     ck_assert_int_eq(inv_fit_methods_parse(methods, list, &count, &err),
                      INV_OK);
-    ck_assert_msg(inv_fit_judge(data, list, count, &options, true, report,
-                                &err) == INV_OK,
+    ck_assert_msg(inv_fit_judge(&data->data, list, count, &options, NULL, NULL,
+                                report, &err) == INV_OK,
                   "%s", err.text);
 }
 
 START_TEST(a_turned_model_is_activated_by_its_simplest_method) {
-    struct inv_fit_data data;
+    struct inv_fit_input data;
     struct inv_fit_report report;
     write_world(false);
     struct inv_fit_files files = world_files(true);
@@ -131,12 +130,12 @@ START_TEST(a_turned_model_is_activated_by_its_simplest_method) {
                             report.new_new.mean, .02);
     ck_assert_uint_eq(report.left_out, QUERIES);
     inv_fit_report_release(&report);
-    inv_fit_data_close(&data);
+    inv_fit_input_close(&data);
 }
 END_TEST
 
 START_TEST(what_judges_takes_no_part_in_the_fit) {
-    struct inv_fit_data data;
+    struct inv_fit_input data;
     struct inv_fit_report report;
     write_world(true);
     struct inv_fit_files files = world_files(true);
@@ -147,36 +146,36 @@ START_TEST(what_judges_takes_no_part_in_the_fit) {
     ck_assert_double_eq_tol(result->held_out.mean, report.old_old.mean, 1e-3);
     ck_assert_double_lt(result->cosine, 1 - 1e-5);
     inv_fit_report_release(&report);
-    inv_fit_data_close(&data);
+    inv_fit_input_close(&data);
 }
 END_TEST
 
 START_TEST(without_judged_queries_the_report_is_provisional) {
-    struct inv_fit_data data;
+    struct inv_fit_input data;
     struct inv_fit_report report;
     write_world(false);
     struct inv_fit_files files = world_files(false);
     judge(&data, "procrustes", &files, &report);
-    ck_assert(data.proxy);
+    ck_assert(report.provisional);
     ck_assert_int_ne(report.results[0].gate.verdict, INV_VERDICT_ACTIVATE);
     ck_assert_double_gt(report.results[0].held_out.mean, .99);
     inv_fit_report_release(&report);
-    inv_fit_data_close(&data);
+    inv_fit_input_close(&data);
 }
 END_TEST
 
 START_TEST(files_that_do_not_fit_each_other_are_refused) {
-    struct inv_fit_data data;
+    struct inv_fit_input data;
     struct inv_err err;
     write_world(false);
     struct inv_fit_files files = world_files(true);
     files.old_documents = files.old_queries;
-    ck_assert_int_eq(inv_fit_data_open(&files, &data, &err), INV_INVALID);
+    ck_assert_int_eq(inv_fit_input_open(&files, &data, &err), INV_INVALID);
     ck_assert_ptr_nonnull(strstr(err.text, "600"));
     ck_assert_ptr_nonnull(strstr(err.text, "60"));
     files = world_files(true);
     write_text("qrels.tsv", "q1\t0\td1\t1\n");
-    ck_assert_int_eq(inv_fit_data_open(&files, &data, &err), INV_INVALID);
+    ck_assert_int_eq(inv_fit_input_open(&files, &data, &err), INV_INVALID);
     ck_assert_ptr_nonnull(strstr(err.text, "--corpus"));
 }
 END_TEST
@@ -195,8 +194,9 @@ START_TEST(methods_are_read_with_their_knobs) {
     ck_assert_double_lt(m[2].knob, 0);
     ck_assert_str_eq(m[3].name, "contrastive:0.02");
     static const char *const wrong[] = {
-        "",         "path",   "path:",   "path:-1",  "path:1x",     "procrust",
-        "ridge:99", "ridge,", "simplex", "path:nan", "procrustes:1"};
+        "",          "path",     "path:",        "path:-1",
+        "path:1x",   "procrust", "ridge:99",     "ridge,",
+        "simplex:2", "path:nan", "procrustes:1", "composed"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         ck_assert_msg(inv_fit_methods_parse(wrong[i], m, &count, &err) ==
                           INV_INVALID,

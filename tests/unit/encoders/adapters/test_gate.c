@@ -59,19 +59,17 @@ END_TEST
 /* ---- cascade ---- */
 
 START_TEST(a_cascade_reranks_what_is_covered_on_the_bridges_scale) {
-    /* one dimension: the new score of document i is its number */
-    static const float query[1] = {1};
-    static const float gallery[6] = {5, 6, 1, 9, 2, 7};
+    static const double fresh[6] = {5, 6, 1, 9, 2, 7};
     static const float bridge[6] = {.9f, .8f, .7f, .6f, .5f, .4f};
     double scratch[6];
     uint32_t all[6] = {0, 1, 2, 3, 4, 5};
-    inv_judge_cascade(query, gallery, 1, NULL, bridge, 6, all, scratch);
+    inv_judge_cascade(fresh, NULL, bridge, 6, all, scratch);
     static const uint32_t by_new[6] = {3, 5, 1, 0, 4, 2};
     ck_assert_mem_eq(all, by_new, sizeof by_new);
 
     static const bool two[6] = {true, false, false, true, false, false};
     uint32_t few[6] = {0, 1, 2, 3, 4, 5};
-    inv_judge_cascade(query, gallery, 1, two, bridge, 6, few, scratch);
+    inv_judge_cascade(fresh, two, bridge, 6, few, scratch);
     for (uint32_t i = 0; i < 6; i++)
         ck_assert_uint_eq(few[i], i);
 
@@ -79,7 +77,7 @@ START_TEST(a_cascade_reranks_what_is_covered_on_the_bridges_scale) {
      * best of them and must come to the top, 1 and 2 keep .8 and .7 */
     static const bool three[6] = {true, false, false, true, true, false};
     uint32_t some[6] = {0, 1, 2, 3, 4, 5};
-    inv_judge_cascade(query, gallery, 1, three, bridge, 6, some, scratch);
+    inv_judge_cascade(fresh, three, bridge, 6, some, scratch);
     ck_assert_uint_eq(some[0], 3);
     ck_assert_uint_eq(some[1], 1);
     double sum = 0;
