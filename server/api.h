@@ -38,6 +38,17 @@ INV_HANDLER(inv_api_documents_delete);
 INV_HANDLER(inv_api_search);
 INV_HANDLER(inv_api_search_batch);
 INV_HANDLER(inv_api_recall);
+INV_HANDLER(inv_api_model_list);
+INV_HANDLER(inv_api_model_put);
+INV_HANDLER(inv_api_model_get);
+INV_HANDLER(inv_api_model_delete);
+INV_HANDLER(inv_api_model_vectors_post);
+INV_HANDLER(inv_api_model_vectors_delete);
+INV_HANDLER(inv_api_model_queries_post);
+INV_HANDLER(inv_api_model_queries_delete);
+INV_HANDLER(inv_api_activate);
+INV_HANDLER(inv_api_rollback);
+INV_HANDLER(inv_api_migration);
 INV_HANDLER(inv_api_rebuild);
 INV_HANDLER(inv_api_compact);
 INV_HANDLER(inv_api_job_list);
@@ -60,17 +71,15 @@ enum inv_status inv_api_json(struct inv_app *app,
 enum inv_status inv_api_media(const struct inv_request *request,
                               const char *wanted,
                               struct inv_err *err) INV_MUST_USE;
-/* A document's row as {"id":..,"seq":..,...}. With vectors: row and view are of
- * the same moment (inv_collection_moment), so that the view has the file that
- * the row names, however new or about to be dropped it is. */
-enum inv_status inv_document_write(const struct inv_settings *settings,
-                                   const struct inv_view *view,
+/* A document's row as {"id":..,"seq":..,...}. Row and view are of the same
+ * moment (inv_collection_moment), so that the view has the file that the row
+ * names, however new or about to be dropped it is; without vectors it is enough
+ * that the view knows the row's space. */
+enum inv_status inv_document_write(const struct inv_view *view,
                                    const struct inv_document_row *row,
                                    const struct inv_payload_wish *wish,
                                    bool vectors, struct inv_buf *out,
                                    struct inv_err *err) INV_MUST_USE;
-void inv_api_model_name(const struct inv_settings *settings, char *out,
-                        size_t size);
 
 /* A search whose body is the query alone: .npy, or little-endian f32. What
  * else there is to say stands in the query string. */

@@ -45,8 +45,11 @@ static enum inv_status open_batch(struct bulk *bulk, struct inv_err *err) {
     bulk->open = true;
     if (bulk->docs == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for a batch");
-    return inv_ingest_init(&bulk->ingest, bulk->collection, INV_PUT_UPSERT,
-                           INV_BULK_COMMIT, &bulk->arena, err);
+    enum inv_status status =
+        inv_ingest_init(&bulk->ingest, bulk->collection, INV_PUT_UPSERT,
+                        INV_BULK_COMMIT, &bulk->arena, err);
+    bulk->ingest.model = inv_request_query(bulk->request, "model");
+    return status;
 }
 
 static void close_batch(struct bulk *bulk) {
@@ -136,13 +139,13 @@ static enum inv_status take_frame(struct bulk *bulk, const char *bytes,
     }
     if (status != INV_OK)
         return status;
-    struct inv_shared_settings *settings = bulk->ingest.settings;
+    bool multi = bulk->ingest.models->settings->settings.multi;
     struct inv_document_in document = {.id = frame.id,
                                        .id_len = frame.id_len,
                                        .given = frame.given,
                                        .payload = doc->root};
-    document.given.plural = settings->settings.multi;
-    if (!settings->settings.multi && frame.given.matrix.rows != 1)
+    document.given.plural = multi;
+    if (!multi && frame.given.matrix.rows != 1)
         return inv_fail(err, INV_INVALID,
                         "a single collection takes 1 vector a document, got "
                         "%zu",
@@ -297,6 +300,20 @@ static enum inv_status check_media(struct bulk *bulk, struct inv_err *err) {
                     type);
 }
 
+/* ?model= for all items that name none: frames cannot. */
+static enum inv_status check_model(const struct bulk *bulk,
+                                   struct inv_err *err) {
+    const char *model = inv_request_query(bulk->request, "model");
+    const struct inv_space *space;
+    if (model == NULL)
+        return INV_OK;
+    struct inv_view *view = inv_gallery_view(bulk->collection->gallery);
+    enum inv_status status =
+        inv_models_find(inv_view_models(view), model, &space, err);
+    inv_ref_put(view);
+    return status;
+}
+
 static void put_counts(const struct bulk *bulk, struct inv_buf *out) {
     inv_buf_printf(out,
                    "{\"items\":%zu,\"upserted\":%zu,\"created\":%zu,"
@@ -312,6 +329,8 @@ INV_HANDLER(inv_api_documents_bulk) {
     enum inv_status status = check_media(&bulk, err);
     if (status == INV_OK)
         status = inv_api_collection(app, request, 2, &bulk.collection, err);
+    if (status == INV_OK)
+        status = check_model(&bulk, err);
     if (status == INV_OK)
         status = bulk.frames ? read_frames(&bulk, err) : read_lines(&bulk, err);
     /* What arrived whole before an error in the stream is kept, and said; who

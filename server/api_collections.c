@@ -3,6 +3,8 @@
  */
 #include "server/api.h"
 
+#include "server/upgrade/models.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 /* ---- what a collection looks like ---- */
 
 static void put_segments(const struct inv_view *view, struct inv_buf *out) {
+    const struct inv_models *models = inv_view_models(view);
     const char *comma = "";
     inv_buf_puts(out, ",\"segments\":[");
     for (size_t i = 0; i < view->count; i++) {
@@ -21,12 +24,19 @@ static void put_segments(const struct inv_view *view, struct inv_buf *out) {
         inv_buf_printf(
             out,
             "%s{\"segment\":%" PRIu64 ",\"fresh\":%s,\"index\":\"%s\","
-            "\"entries\":%zu,\"live\":%zu,\"bytes\":%zu,\"encoder_state\":%u}",
+            "\"entries\":%zu,\"live\":%zu,\"bytes\":%zu,\"encoder_state\":%u",
             comma, part->segment->gen,
             part->segment->gen == 0 ? "true" : "false",
             inv_ann_type_name(config.type), part->count, part->live->count,
             inv_segment_bytes(part->segment, part->count),
             part->segment->encoding->state);
+        const struct inv_space *space =
+            inv_models_space(models, inv_part_space(part));
+        if (models->space_count > 1 && space != NULL) {
+            inv_buf_puts(out, ",\"model\":");
+            inv_json_put_string(out, space->name, strlen(space->name));
+        }
+        inv_buf_putc(out, '}');
         comma = ",";
     }
     inv_buf_putc(out, ']');
@@ -58,6 +68,7 @@ static void put_collection(struct inv_collection *c, bool detail,
     inv_buf_printf(out, ",\"created_ms\":%" PRId64, c->created_ms);
     if (state != INV_LOADING && state != INV_FAILED) {
         struct inv_view *view = inv_gallery_view(c->gallery);
+        const struct inv_encoding *encoding = inv_view_encoding(view, 0);
         inv_buf_printf(out,
                        ",\"documents\":%zu,\"bytes\":{\"vectors\":%" PRIu64
                        ",\"index\":%zu}",
@@ -68,8 +79,7 @@ static void put_collection(struct inv_collection *c, bool detail,
                            ",\"dead_bytes\":%" PRIu64
                            ",\"encoder_state\":%u,\"ann_dim\":%zu",
                            inv_gallery_dead_bytes(c->gallery, 0.0),
-                           inv_view_encoding(view, 0)->state,
-                           inv_view_encoding(view, 0)->ann_dim);
+                           encoding->state, encoding->ann_dim);
             put_segments(view, out);
         }
         inv_ref_put(view);

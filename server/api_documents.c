@@ -6,6 +6,7 @@
 
 #include "server/ingest.h"
 #include "server/search.h"
+#include "server/upgrade/models.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -84,20 +85,25 @@ static enum inv_status unknown_document(const struct inv_request *request,
                     request->parts[4]);
 }
 
-enum inv_status inv_document_write(const struct inv_settings *settings,
-                                   const struct inv_view *view,
+enum inv_status inv_document_write(const struct inv_view *view,
                                    const struct inv_document_row *row,
                                    const struct inv_payload_wish *wish,
                                    bool vectors, struct inv_buf *out,
                                    struct inv_err *err) {
-    char model[2 * INV_MODEL_NAME_MAX + 2];
-    inv_api_model_name(settings, model, sizeof model);
+    const struct inv_models *models = inv_view_models(view);
+    const struct inv_space *space = inv_models_space(models, row->space);
+    bool multi = models->settings->settings.multi;
+    if (space == NULL)
+        return inv_fail(err, INV_INTERNAL,
+                        "a vector of space %" PRId64 ", which none of the %zu "
+                        "models has",
+                        row->space, models->space_count);
     inv_buf_puts(out, "{\"id\":");
     inv_json_put_string(out, row->id, row->id_len);
     inv_buf_printf(out,
                    ",\"seq\":%" PRIu64 ",\"version\":%" PRIu64 ",\"model\":",
-                   row->vseq, row->version);
-    inv_json_put_string(out, model, strlen(model));
+                   inv_document_seq(row), row->version);
+    inv_json_put_string(out, space->name, strlen(space->name));
     inv_buf_puts(out, ",\"payload\":");
     enum inv_status status =
         inv_payload_write(wish, row->payload, row->payload_len, out, err);
@@ -106,43 +112,88 @@ enum inv_status inv_document_write(const struct inv_settings *settings,
         status = inv_vlog_get(view->logs, &row->place, &codes, err);
         if (status != INV_OK)
             return status;
-        inv_buf_puts(out, settings->multi ? ",\"vectors\":" : ",\"vector\":");
-        inv_json_put_codes(out, &codes, settings->multi);
+        inv_buf_puts(out, multi ? ",\"vectors\":" : ",\"vector\":");
+        inv_json_put_codes(out, &codes, multi);
     }
     inv_buf_putc(out, '}');
     return status;
 }
 
+/* A document with its vector in the model asked for, or in the gallery's, or
+ * in whichever it has. */
+struct lookup {
+    struct inv_collection *collection;
+    const struct inv_request *request;
+    const char *model; /* asked for, or NULL */
+    bool with_vectors;
+    struct inv_db *db;
+    struct inv_view *view; /* that knows the row's space */
+    struct inv_document_row row;
+};
+
+static enum inv_status find_row(struct lookup *lookup, struct inv_err *err) {
+    const struct inv_request *request = lookup->request;
+    const struct inv_models *models = inv_view_models(lookup->view);
+    const struct inv_space *space = &models->spaces[0];
+    enum inv_status status = INV_OK;
+    if (lookup->model != NULL)
+        status = inv_models_find(models, lookup->model, &space, err);
+    if (status == INV_OK)
+        status =
+            inv_db_find(lookup->db, lookup->collection->id, request->parts[4],
+                        request->part_lens[4], space->space, &lookup->row, err);
+    if (status == INV_OK && lookup->row.doc == 0)
+        status = unknown_document(request, err);
+    if (status == INV_OK && lookup->model != NULL &&
+        lookup->row.space != space->space)
+        status = inv_fail(err, INV_NOT_FOUND,
+                          "document \"%.200s\" has no vector of %s",
+                          request->parts[4], space->name);
+    return status;
+}
+
+static enum inv_status look_up(struct lookup *lookup, struct inv_err *err) {
+    struct inv_collection *c = lookup->collection;
+    enum inv_status status =
+        inv_catalog_borrow(c->app->catalog, &lookup->db, err);
+    if (status == INV_OK && !lookup->with_vectors) {
+        lookup->view = inv_gallery_view(c->gallery);
+        status = find_row(lookup, err);
+        if (status != INV_OK || inv_models_space(inv_view_models(lookup->view),
+                                                 lookup->row.space) != NULL)
+            return status;
+        /* of a model that was registered behind this view */
+        inv_ref_put(lookup->view);
+        lookup->view = NULL;
+    }
+    if (status == INV_OK)
+        status = inv_collection_moment(c, lookup->db, &lookup->view, err);
+    if (status == INV_OK)
+        status = find_row(lookup, err);
+    return status;
+}
+
 INV_HANDLER(inv_api_document_get) {
-    struct inv_collection *c = NULL;
-    struct inv_db *db = NULL;
-    struct inv_document_row row = {0};
+    struct lookup lookup = {.request = request};
     struct inv_payload_wish wish = {.all = true};
     const char *vectors = inv_request_query(request, "vectors");
-    bool with_vectors = vectors != NULL && strcmp(vectors, "false") != 0;
-    enum inv_status status = inv_api_collection(app, request, 2, &c, err);
+    lookup.with_vectors = vectors != NULL && strcmp(vectors, "false") != 0;
+    lookup.model = inv_request_query(request, "model");
+    enum inv_status status =
+        inv_api_collection(app, request, 2, &lookup.collection, err);
     if (status != INV_OK)
         return status;
-    struct inv_shared_settings *settings = inv_collection_settings(c);
-    struct inv_view *view = NULL;
-    status = inv_catalog_borrow(app->catalog, &db, err);
-    if (status == INV_OK && with_vectors)
-        status = inv_collection_moment(c, db, &view, err);
+    status = look_up(&lookup, err);
     if (status == INV_OK)
-        status = inv_db_find(db, c->id, request->parts[4],
-                             request->part_lens[4], 0, &row, err);
-    if (status == INV_OK && row.doc == 0)
-        status = unknown_document(request, err);
+        status = inv_document_write(lookup.view, &lookup.row, &wish,
+                                    lookup.with_vectors, &response->body, err);
     if (status == INV_OK)
-        status = inv_document_write(&settings->settings, view, &row, &wish,
-                                    with_vectors, &response->body, err);
-    if (status == INV_OK)
-        inv_response_header(response, "ETag", "\"%" PRIu64 "\"", row.version);
-    inv_ref_put(view);
-    if (db != NULL)
-        inv_catalog_return(app->catalog, db);
-    inv_ref_put(settings);
-    inv_ref_put(c);
+        inv_response_header(response, "ETag", "\"%" PRIu64 "\"",
+                            lookup.row.version);
+    inv_ref_put(lookup.view);
+    if (lookup.db != NULL)
+        inv_catalog_return(app->catalog, lookup.db);
+    inv_ref_put(lookup.collection);
     return status;
 }
 

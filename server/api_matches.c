@@ -5,6 +5,7 @@
 #include "server/api.h"
 
 #include "server/search.h"
+#include "server/upgrade/models.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -226,7 +227,6 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
                                   const int64_t *docs, size_t count,
                                   struct inv_buf *out, struct inv_err *err) {
     struct inv_db *db = NULL;
-    struct inv_shared_settings *settings = inv_collection_settings(c);
     const char *comma = "";
     enum inv_status status = inv_catalog_borrow(app->catalog, &db, err);
     struct inv_view *view = NULL;
@@ -236,13 +236,15 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
     inv_buf_puts(out, "{\"documents\":[");
     for (size_t i = 0; status == INV_OK && i < n; i++) {
         struct inv_document_row row;
-        status = inv_db_find_doc(db, docs[i], 0, &row, err);
+        status =
+            inv_db_find_doc(db, docs[i], inv_view_gallery(view), &row, err);
+        if (status == INV_OK && row.doc == 0) /* not in the gallery's space */
+            status = inv_db_find_doc(db, docs[i], 0, &row, err);
         if (status != INV_OK || row.doc == 0)
             continue;
         inv_buf_puts(out, comma);
-        status = inv_document_write(&settings->settings, view, &row,
-                                    &wanted->payload, wanted->with_vectors, out,
-                                    err);
+        status = inv_document_write(view, &row, &wanted->payload,
+                                    wanted->with_vectors, out, err);
         comma = ",";
     }
     if (count > n)
@@ -250,7 +252,6 @@ static enum inv_status write_page(struct inv_app *app, struct inv_collection *c,
     else
         inv_buf_puts(out, "],\"cursor\":null}");
     inv_ref_put(view);
-    inv_ref_put(settings);
     if (db != NULL)
         inv_catalog_return(app->catalog, db);
     return status;

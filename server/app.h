@@ -138,6 +138,9 @@ inv_collection_settings(struct inv_collection *collection); /* new reference */
 enum inv_status inv_collection_moment(struct inv_collection *collection,
                                       struct inv_db *db, struct inv_view **view,
                                       struct inv_err *err) INV_MUST_USE;
+/* INV_NOT_FOUND once it has been deleted: what is queued behind must fail. */
+enum inv_status inv_collection_check(struct inv_collection *collection,
+                                     struct inv_err *err) INV_MUST_USE;
 /* State as shown, with its reason ("" if there is none). */
 enum inv_collection_state
 inv_collection_state(struct inv_collection *collection, char *reason,
@@ -181,6 +184,12 @@ enum inv_status inv_collection_new_state(struct inv_collection *collection,
 /* The built-in model of a collection, or NULL. */
 const struct inv_static_model *inv_app_model(const struct inv_app *app,
                                              const struct inv_settings *s);
+
+/* A built-in model fixes the dimension (INV_DIMENSION at /dim), and the name
+ * `static` is kept for those that are there (INV_INVALID at /model). */
+enum inv_status inv_app_check_model(const struct inv_app *app,
+                                    const struct inv_settings *s,
+                                    struct inv_err *err) INV_MUST_USE;
 
 /* Payload reader for galleries (inv_row_reader). */
 enum inv_status inv_payload_row(const struct inv_schema *schema,

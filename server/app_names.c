@@ -125,16 +125,15 @@ static enum inv_status make_uuid(char *out, size_t size, struct inv_err *err) {
     return INV_OK;
 }
 
-/* A built-in model fixes the dimension. */
-static enum inv_status check_model_dim(const struct inv_app *app,
-                                       const struct inv_settings *s,
-                                       struct inv_err *err) {
+enum inv_status inv_app_check_model(const struct inv_app *app,
+                                    const struct inv_settings *s,
+                                    struct inv_err *err) {
     const struct inv_static_model *model = inv_app_model(app, s);
     enum inv_status status = INV_OK;
     if (model != NULL && inv_static_model_dim(model) != s->dim) {
         status = inv_fail(err, INV_DIMENSION,
                           "the built-in model %s@%s has %zu dimensions, the "
-                          "collection asks for %zu",
+                          "request asks for %zu",
                           s->model, s->revision, inv_static_model_dim(model),
                           s->dim);
         inv_err_at(err, "/dim");
@@ -218,7 +217,7 @@ static enum inv_status create_new(struct inv_app *app, const char *name,
     if (settings.failed || encoder.failed)
         status = inv_fail(err, INV_MEMORY, "out of memory for settings");
     if (status == INV_OK)
-        status = check_model_dim(app, &shared->settings, err);
+        status = inv_app_check_model(app, &shared->settings, err);
     if (status == INV_OK)
         status = inv_encoder_new(&shared->settings,
                                  &(struct inv_encoder_place){.first = true},

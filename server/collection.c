@@ -110,6 +110,16 @@ enum inv_status inv_collection_moment(struct inv_collection *collection,
     return status;
 }
 
+enum inv_status inv_collection_check(struct inv_collection *collection,
+                                     struct inv_err *err) {
+    pthread_mutex_lock(&collection->lock);
+    bool deleted = collection->deleted;
+    pthread_mutex_unlock(&collection->lock);
+    return deleted ? inv_fail(err, INV_NOT_FOUND, "collection %s was deleted",
+                              collection->name)
+                   : INV_OK;
+}
+
 const char *inv_collection_state_name(enum inv_collection_state state) {
     static const char *const names[] = {"loading", "ready", "rebuilding",
                                         "degraded", "failed"};

@@ -5,6 +5,7 @@
 #include "server/ingest.h"
 
 #include "base/kernels.h"
+#include "server/upgrade/registry.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,8 +22,8 @@ enum inv_status inv_ingest_init(struct inv_ingest *ingest,
     if (ingest->puts == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu documents",
                         cap);
-    ingest->settings = inv_collection_settings(collection);
     ingest->view = inv_gallery_view(collection->gallery);
+    ingest->models = inv_view_models(ingest->view);
     return INV_OK;
 }
 
@@ -30,10 +31,9 @@ void inv_ingest_release(struct inv_ingest *ingest) {
     for (size_t i = 0; i < ingest->count; i++)
         free(ingest->puts[i].row);
     ingest->count = 0;
-    inv_ref_put(ingest->settings);
     inv_ref_put(ingest->view);
-    ingest->settings = NULL;
     ingest->view = NULL;
+    ingest->models = NULL;
 }
 
 /* ---- stored codes ---- */
@@ -55,11 +55,11 @@ static enum inv_status check_f16(const struct inv_matrix *m,
 
 /* What was sent is what is stored where the type is the collection's and no
  * row was changed; else the numbers are converted. */
-static enum inv_status make_codes(const struct inv_ingest *ingest,
+static enum inv_status make_codes(enum inv_dtype dtype,
                                   const struct inv_given *given,
                                   const struct inv_matrix *m,
+                                  struct inv_arena *arena,
                                   struct inv_codes *out, struct inv_err *err) {
-    enum inv_dtype dtype = ingest->settings->settings.dtype;
     if (given->codes.data != NULL && given->codes.dtype == dtype &&
         m->data == given->matrix.data) {
         *out = given->codes;
@@ -74,8 +74,8 @@ static enum inv_status make_codes(const struct inv_ingest *ingest,
     if (status != INV_OK)
         return status;
     void *data =
-        inv_arena_alloc(ingest->arena, inv_codes_bytes(dtype, m->rows, m->dim));
-    uint16_t *scales = inv_arena_alloc(ingest->arena, m->rows * 2);
+        inv_arena_alloc(arena, inv_codes_bytes(dtype, m->rows, m->dim));
+    uint16_t *scales = inv_arena_alloc(arena, m->rows * 2);
     if (data == NULL || scales == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu tokens",
                         m->rows);
@@ -89,22 +89,22 @@ static enum inv_status make_codes(const struct inv_ingest *ingest,
     return INV_OK;
 }
 
-static enum inv_status add_vectors(struct inv_ingest *ingest,
-                                   const struct inv_document_in *document,
-                                   const char *at, struct inv_put *put,
-                                   struct inv_err *err) {
-    const struct inv_settings *s = &ingest->settings->settings;
-    struct inv_encoding *encoding = inv_view_encoding(ingest->view, 0);
+enum inv_status inv_take_document(const struct inv_app *app,
+                                  const struct inv_settings *s,
+                                  const struct inv_encoding *encoding,
+                                  const struct inv_document_in *document,
+                                  const char *at, struct inv_arena *arena,
+                                  struct inv_put *put, struct inv_err *err) {
     struct inv_matrix matrix;
     enum inv_status status = inv_take_vectors(
-        ingest->collection->app, s, &document->given, document->text,
-        document->text_len, INV_TEXT_DOCUMENT, at, ingest->arena, &matrix, err);
+        app, s, &document->given, document->text, document->text_len,
+        INV_TEXT_DOCUMENT, at, arena, &matrix, err);
     if (status != INV_OK)
         return status;
-    status = make_codes(ingest, &document->given, &matrix, &put->codes, err);
+    status = make_codes(s->dtype, &document->given, &matrix, arena, &put->codes,
+                        err);
     put->encoding = encoding;
-    put->code =
-        inv_arena_alloc(ingest->arena, encoding->code_dim * sizeof *put->code);
+    put->code = inv_arena_alloc(arena, encoding->code_dim * sizeof *put->code);
     if (status == INV_OK && put->code == NULL)
         status = inv_fail(err, INV_MEMORY, "out of memory for a code");
     if (status == INV_OK)
@@ -116,31 +116,55 @@ static enum inv_status add_vectors(struct inv_ingest *ingest,
 
 /* ---- documents ---- */
 
+/* The space that the document's model names. Once there is a second model,
+ * vectors without a name could be of either. */
+static enum inv_status choose_space(const struct inv_ingest *ingest,
+                                    const struct inv_document_in *document,
+                                    const struct inv_space **out,
+                                    struct inv_err *err) {
+    const struct inv_models *models = ingest->models;
+    const char *model =
+        document->model == NULL ? ingest->model : document->model;
+    if (model != NULL || models->space_count == 1)
+        return inv_models_find(models, model, out, err);
+    char known[INV_MODELS_TEXT];
+    inv_models_known(models, known, sizeof known);
+    return inv_fail(err, INV_SPACE_MISMATCH, "name the model: %s are known",
+                    known);
+}
+
 static enum inv_status add_put(struct inv_ingest *ingest,
                                const struct inv_document_in *document,
                                const char *payload, size_t payload_len,
                                const char *at, struct inv_err *err) {
     struct inv_put put = {.id = document->id,
                           .id_len = document->id_len,
-                          .space = inv_view_gallery(ingest->view),
                           .schema = ingest->view->schema,
                           .payload = payload,
                           .payload_len = payload_len};
-    enum inv_status status = inv_settings_check_model(
-        &ingest->settings->settings, document->model, err);
-    if (status != INV_OK)
+    const struct inv_space *space = NULL;
+    enum inv_status status = choose_space(ingest, document, &space, err);
+    if (status != INV_OK) {
         inv_err_at(err, "%s/model", at);
-    if (status == INV_OK && payload_len > INV_PAYLOAD_MAX) {
+        return status;
+    }
+    if (payload_len > INV_PAYLOAD_MAX) {
         status = inv_fail(err, INV_TOO_LARGE,
                           "the payload has %zu bytes, at most %zu are kept",
                           payload_len, INV_PAYLOAD_MAX);
         inv_err_at(err, "%s/payload", at);
+        return status;
     }
-    if (status == INV_OK)
-        status = add_vectors(ingest, document, at, &put, err);
-    if (status == INV_OK)
-        ingest->puts[ingest->count++] = put;
-    return status;
+    put.space = space->space;
+    status =
+        inv_take_document(ingest->collection->app, &space->settings->settings,
+                          inv_view_encoding(ingest->view, space->space),
+                          document, at, ingest->arena, &put, err);
+    if (status != INV_OK)
+        return status;
+    ingest->used[space - ingest->models->spaces] = true;
+    ingest->puts[ingest->count++] = put;
+    return INV_OK;
 }
 
 /* Values of the indexed fields, into the document that was added last. */
@@ -184,14 +208,13 @@ static enum inv_status apply(void *ctx, struct inv_db *db,
                              struct inv_err *err) {
     struct inv_ingest *ingest = ctx;
     struct inv_collection *c = ingest->collection;
-    pthread_mutex_lock(&c->lock);
-    bool deleted = c->deleted;
-    pthread_mutex_unlock(&c->lock);
-    if (deleted)
-        return inv_fail(err, INV_NOT_FOUND, "collection %s was deleted",
-                        c->name);
-    enum inv_status status = inv_gallery_check(
-        c->gallery, db, ingest->mode, ingest->puts, ingest->count, err);
+    enum inv_status status = inv_collection_check(c, err);
+    for (size_t i = 0; status == INV_OK && i < ingest->models->space_count; i++)
+        if (ingest->used[i])
+            status = inv_model_check(c, db, &ingest->models->spaces[i], err);
+    if (status == INV_OK)
+        status = inv_gallery_check(c->gallery, db, ingest->mode, ingest->puts,
+                                   ingest->count, err);
     for (size_t i = 0; status == INV_OK && i < ingest->count; i++)
         status = inv_gallery_put(c->gallery, db, &ingest->puts[i], err);
     return status;

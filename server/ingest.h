@@ -8,12 +8,15 @@
 #define INV_SERVER_INGEST_H
 
 #include "server/app.h"
+#include "server/upgrade/models.h"
 
 /* Documents prepared for one collection; owns rows and payload texts. */
 struct inv_ingest {
     struct inv_collection *collection;
-    struct inv_shared_settings *settings;
-    struct inv_view *view; /* for its encoding and schema */
+    struct inv_view *view; /* for its encodings, schema and models */
+    const struct inv_models *models;
+    bool used[INV_SPACES_MAX]; /* spaces of the models that came */
+    const char *model; /* of documents that name none; NULL: as they are */
     enum inv_put_mode mode;
     struct inv_arena *arena;
     struct inv_put *puts;
@@ -31,9 +34,11 @@ enum inv_status inv_ingest_init(struct inv_ingest *ingest,
 void inv_ingest_release(struct inv_ingest *ingest);
 
 /* Checks and encodes one document and adds it; `at` is the pointer prefix of
- * an error. The id and the payload must stay valid until the commit. A
- * document with an id that was added before replaces it only in bulk: the
- * caller rejects duplicates where they are errors. */
+ * an error. Its model says which space it goes into: INV_SPACE_MISMATCH for
+ * one that is not known, or for none where several are. The id and the payload
+ * must stay valid until the commit. A document with an id that was added before
+ * replaces it only in bulk: the caller rejects duplicates where they are
+ * errors. */
 enum inv_status inv_ingest_add(struct inv_ingest *ingest,
                                const struct inv_document_in *document,
                                const char *at,
@@ -52,5 +57,22 @@ inv_take_vectors(const struct inv_app *app, const struct inv_settings *settings,
                  size_t text_len, enum inv_text_role role, const char *at,
                  struct inv_arena *arena, struct inv_matrix *out,
                  struct inv_err *err) INV_MUST_USE;
+/* A query with the lengths it came with, whatever the metric: what fits are
+ * made of. Otherwise the same. */
+enum inv_status inv_take_raw(const struct inv_app *app,
+                             const struct inv_settings *settings,
+                             const struct inv_given *given, const char *text,
+                             size_t text_len, const char *at,
+                             struct inv_arena *arena, struct inv_matrix *out,
+                             struct inv_err *err) INV_MUST_USE;
+/* The vectors of a document of a space, as they are to be stored, and their
+ * code: sets codes, encoding and code of `put`. */
+enum inv_status inv_take_document(const struct inv_app *app,
+                                  const struct inv_settings *settings,
+                                  const struct inv_encoding *encoding,
+                                  const struct inv_document_in *document,
+                                  const char *at, struct inv_arena *arena,
+                                  struct inv_put *put,
+                                  struct inv_err *err) INV_MUST_USE;
 
 #endif

@@ -51,6 +51,7 @@ struct inv_document_in {
     size_t text_len;
     const char *model;
     const inv_json *payload; /* object, or NULL when not given */
+    uint64_t seq; /* models/{m}/vectors: of the document; 0: not given */
 };
 
 struct inv_documents_in {
@@ -90,6 +91,46 @@ struct inv_recall_request {
     const char *model;                /* of the queries, as in a search */
     struct inv_recall_query *queries; /* count 0: stored documents */
     size_t query_count;
+};
+
+/* PUT models/{m}. */
+struct inv_model_in {
+    uint32_t dim;                    /* 0: not given */
+    const char *kind;                /* NULL: not given */
+    const char *prompt;              /* "": none */
+    const inv_json *encoder, *index; /* objects, or NULL */
+    bool normalized;
+};
+
+/* A query in a model: item.id and what item.given or item.text say. */
+struct inv_query_in {
+    struct inv_document_in item;
+    const char *old_model; /* NULL: no vector of another model */
+    struct inv_given old_given;
+    const char *old_text; /* of `item` where "old" names the model alone */
+    size_t old_text_len;
+    const char *relevant; /* JSON array of ids, NULL: none */
+    bool fit_only;
+    const char *label; /* or NULL */
+};
+
+struct inv_queries_in {
+    struct inv_query_in *items;
+    size_t count;
+};
+
+enum inv_swap_mode {
+    INV_SWAP_SHADOW,
+    INV_SWAP_BRIDGE,
+    INV_SWAP_CASCADE,
+    INV_SWAP_CUTOVER,
+};
+
+struct inv_activate_in {
+    const char *model;
+    const char *adapter; /* NULL: not given */
+    enum inv_swap_mode mode;
+    bool force;
 };
 
 /* Each parses doc->root (an object; unknown fields are errors). `at` is the
@@ -134,6 +175,30 @@ enum inv_status inv_parse_recall(const struct inv_json_doc *doc,
                                  const struct inv_json_limits *limits,
                                  struct inv_recall_request *out,
                                  struct inv_err *err) INV_MUST_USE;
+
+enum inv_status inv_parse_model(const struct inv_json_doc *doc,
+                                struct inv_model_in *out,
+                                struct inv_err *err) INV_MUST_USE;
+/* {"vectors":[{"id", "vector" | "vectors" | "text", "seq"?}]}, as many as
+ * documents in a PUT; a repeated id is an error. */
+enum inv_status inv_parse_model_vectors(const struct inv_json_doc *doc,
+                                        const struct inv_json_limits *limits,
+                                        struct inv_documents_in *out,
+                                        struct inv_err *err) INV_MUST_USE;
+/* The same as frames (below), without payload and seq. */
+enum inv_status inv_parse_model_frames(const void *body, size_t len,
+                                       const struct inv_json_limits *limits,
+                                       struct inv_arena *arena,
+                                       struct inv_documents_in *out,
+                                       struct inv_err *err) INV_MUST_USE;
+/* {"queries":[..]}, as many; each with "old", "relevant" or both. */
+enum inv_status inv_parse_model_queries(const struct inv_json_doc *doc,
+                                        const struct inv_json_limits *limits,
+                                        struct inv_queries_in *out,
+                                        struct inv_err *err) INV_MUST_USE;
+enum inv_status inv_parse_activate(const struct inv_json_doc *doc,
+                                   struct inv_activate_in *out,
+                                   struct inv_err *err) INV_MUST_USE;
 
 /* The framed binary stream of bulk (application/x-invar), little-endian:
  *   once: "INVB", u32 version = 1

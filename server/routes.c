@@ -7,12 +7,12 @@
 #include "base/clock.h"
 #include "server/http/problem.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #define C "/v1/collections/{c}"
 #define D C "/documents"
+#define M C "/models"
 #define NONE INV_ROLE_NONE
 #define READ INV_ROLE_READ
 #define WRITE INV_ROLE_WRITE
@@ -64,6 +64,27 @@ static const struct inv_route table[] = {
     {INV_POST, C "/search/batch", "search.batch", inv_api_search_batch, READ,
      FULL, false, false},
     {INV_POST, C "/recall", "recall", inv_api_recall, READ, FULL, false, false},
+    {INV_GET, M, "model.list", inv_api_model_list, READ, SMALL, false, false},
+    {INV_PUT, M "/{m}", "model.put", inv_api_model_put, ADMIN, SMALL, false,
+     false},
+    {INV_GET, M "/{m}", "model.get", inv_api_model_get, READ, SMALL, false,
+     false},
+    {INV_DELETE, M "/{m}", "model.delete", inv_api_model_delete, ADMIN, SMALL,
+     false, false},
+    {INV_POST, M "/{m}/vectors", "model.vectors", inv_api_model_vectors_post,
+     WRITE, FULL, false, false},
+    {INV_DELETE, M "/{m}/vectors", "model.vectors.delete",
+     inv_api_model_vectors_delete, ADMIN, SMALL, false, false},
+    {INV_POST, M "/{m}/queries", "model.queries", inv_api_model_queries_post,
+     WRITE, FULL, false, false},
+    {INV_DELETE, M "/{m}/queries", "model.queries.delete",
+     inv_api_model_queries_delete, WRITE, SMALL, false, false},
+    {INV_POST, C "/activate", "activate", inv_api_activate, ADMIN, SMALL, false,
+     false},
+    {INV_POST, C "/rollback", "rollback", inv_api_rollback, ADMIN, SMALL, false,
+     false},
+    {INV_GET, C "/migration", "migration", inv_api_migration, READ, SMALL,
+     false, false},
     {INV_POST, "/v1/admin/collections/{c}/rebuild", "rebuild", inv_api_rebuild,
      ADMIN, SMALL, false, false},
     {INV_POST, "/v1/admin/collections/{c}/compact", "compact", inv_api_compact,
@@ -85,12 +106,15 @@ static enum inv_status check_arguments(const struct inv_route *route,
                                        struct inv_err *err) {
     static const char *const none[] = {NULL};
     static const char *const put[] = {"mode", NULL};
-    static const char *const get[] = {"vectors", NULL};
+    static const char *const bulk[] = {"model", NULL};
+    static const char *const get[] = {"vectors", "model", NULL};
     const char *const *names = none;
     if (route->role == INV_ROLE_NONE)
         return INV_OK;
     if (route->handler == inv_api_documents_put)
         names = put;
+    else if (route->handler == inv_api_documents_bulk)
+        names = bulk;
     else if (route->handler == inv_api_document_get)
         names = get;
     else if (route->handler == inv_api_search)
@@ -205,9 +229,4 @@ enum inv_status inv_api_json(struct inv_app *app,
         return inv_json_parse(out, request->arena, "{}", 2, limits, err);
     return inv_json_parse(out, request->arena, request->body, request->body_len,
                           limits, err);
-}
-
-void inv_api_model_name(const struct inv_settings *settings, char *out,
-                        size_t size) {
-    snprintf(out, size, "%s@%s", settings->model, settings->revision);
 }

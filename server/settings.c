@@ -62,7 +62,8 @@ static enum inv_status copy_string(const inv_json *object, const char *at,
 
 static enum inv_status parse_model(const inv_json *body, struct inv_settings *s,
                                    struct inv_err *err) {
-    static const char *const keys[] = {"name", "revision", "prompt", NULL};
+    static const char *const keys[] = {"name", "revision", "prompt",
+                                       "normalized", NULL};
     inv_json *model = NULL;
     memcpy(s->model, "default", sizeof "default");
     memcpy(s->revision, "1", sizeof "1");
@@ -80,6 +81,9 @@ static enum inv_status parse_model(const inv_json *body, struct inv_settings *s,
     if (status == INV_OK)
         status = copy_string(model, "/model", "prompt", INV_MODEL_NAME_MAX,
                              s->prompt, err);
+    if (status == INV_OK)
+        status = inv_json_get_bool(model, "/model", "normalized",
+                                   &s->normalized, err);
     if (status == INV_OK && strchr(s->model, '@') != NULL) {
         status = inv_fail(err, INV_INVALID,
                           "a model's name holds no '@': it divides name and "

@@ -38,6 +38,7 @@ struct inv_settings {
     char model[INV_MODEL_NAME_MAX + 1];
     char revision[INV_MODEL_NAME_MAX + 1];
     char prompt[INV_MODEL_NAME_MAX + 1];
+    bool normalized; /* the model promises documents of length 1 */
     struct inv_encoder_settings encoder;
     struct inv_ann_config index;
     enum inv_dtype dtype; /* of the stored vectors */
@@ -77,9 +78,11 @@ enum inv_status inv_settings_patch(const inv_json *body,
                                    struct inv_err *err) INV_MUST_USE;
 void inv_settings_write_encoder(const struct inv_settings *settings,
                                 struct inv_buf *out);
+void inv_settings_write_index(const struct inv_settings *settings,
+                              struct inv_buf *out);
 
 /* The identity of the space the vectors live in: model name, revision, prompt,
- * dim, metric. */
+ * dim, metric, and whether its vectors have length 1. */
 uint64_t inv_settings_space(const struct inv_settings *settings);
 /* Is "name@revision" (or "name" alone) the collection's model? NULL is. */
 enum inv_status inv_settings_check_model(const struct inv_settings *settings,

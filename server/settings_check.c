@@ -29,8 +29,9 @@ enum inv_status inv_check_name(const char *what, const char *name, size_t len,
 uint64_t inv_settings_space(const struct inv_settings *s) {
     char text[3 * INV_MODEL_NAME_MAX + 64];
     int len =
-        snprintf(text, sizeof text, "%s@%s|%s|%zu|%d|%d", s->model, s->revision,
-                 s->prompt, s->dim, (int)s->metric, s->multi);
+        snprintf(text, sizeof text, "%s@%s|%s|%zu|%d|%d%s", s->model,
+                 s->revision, s->prompt, s->dim, (int)s->metric, s->multi,
+                 s->normalized ? "|normalized" : "");
     return inv_hash(INV_HASH_INIT, text, (size_t)len);
 }
 

@@ -56,7 +56,9 @@ void inv_settings_write_encoder(const struct inv_settings *s,
     inv_buf_putc(out, '}');
 }
 
-static void put_index(struct inv_buf *out, const struct inv_ann_config *c) {
+void inv_settings_write_index(const struct inv_settings *s,
+                              struct inv_buf *out) {
+    const struct inv_ann_config *c = &s->index;
     const struct {
         const char *key;
         uint32_t value;
@@ -119,10 +121,12 @@ void inv_settings_write(const struct inv_settings *s, struct inv_buf *out) {
         inv_buf_putc(out, ',');
         put_text(out, "prompt", s->prompt);
     }
+    if (s->normalized)
+        inv_buf_puts(out, ",\"normalized\":true");
     inv_buf_puts(out, "},\"encoder\":");
     inv_settings_write_encoder(s, out);
     inv_buf_puts(out, ",\"index\":");
-    put_index(out, &s->index);
+    inv_settings_write_index(s, out);
     if (s->multi)
         inv_buf_printf(out, ",\"tokens\":{\"dtype\":\"%s\"},\"score\":\"%s\"",
                        inv_dtype_name(s->dtype), s->mean ? "mean" : "sum");

@@ -111,6 +111,63 @@ static enum inv_status tidy(const struct inv_settings *s, bool normalize,
     return INV_OK;
 }
 
+/* A model that promises vectors of length 1 and sends others is another model,
+ * or another way to call it. Half a percent is what i8 may be off. */
+static enum inv_status check_norms(const struct inv_settings *s,
+                                   const struct inv_matrix *m,
+                                   struct inv_err *err) {
+    for (size_t i = 0; s->normalized && i < m->rows; i++) {
+        const float *row = m->data + i * m->dim;
+        double norm = sqrt((double)inv_dot_f32(row, row, m->dim));
+        if (fabs(norm - 1.0) > 0.01 && !all_zero(row, m->dim))
+            return inv_fail(err, INV_INVALID,
+                            "vectors of %s@%s have length 1, row %zu has %.6g",
+                            s->model, s->revision, i, norm);
+    }
+    return INV_OK;
+}
+
+struct taking {
+    const struct inv_app *app;
+    const struct inv_settings *settings;
+    const struct inv_given *given;
+    const char *text; /* or NULL */
+    size_t text_len;
+    enum inv_text_role role;
+    bool normalize;
+};
+
+static enum inv_status take(const struct taking *t, const char *at,
+                            struct inv_arena *arena, struct inv_matrix *out,
+                            struct inv_err *err) {
+    const struct inv_settings *s = t->settings;
+    const struct inv_given *given = t->given;
+    bool query = t->role == INV_TEXT_QUERY;
+    const char *key = s->multi ? "vectors" : "vector";
+    enum inv_status status;
+    if (t->text != NULL) {
+        key = "text";
+        status = from_text(t->app, s, t->text, t->text_len, t->role, arena, out,
+                           err);
+    } else {
+        status = check_shape(s, given,
+                             query ? t->app->config.max_query_tokens
+                                   : t->app->config.max_doc_tokens,
+                             err);
+        *out = given->matrix;
+        /* a query's token may weigh more than 1 */
+        if (status == INV_OK && !(query && s->multi))
+            status = check_norms(s, out, err);
+        if (given->matrix.data != NULL)
+            key = given->plural ? "vectors" : "vector"; /* as it was sent */
+    }
+    if (status == INV_OK)
+        status = tidy(s, t->normalize, arena, out, err);
+    if (status != INV_OK)
+        inv_err_at(err, "%s/%s", at, key);
+    return status;
+}
+
 enum inv_status inv_take_vectors(const struct inv_app *app,
                                  const struct inv_settings *s,
                                  const struct inv_given *given,
@@ -118,25 +175,35 @@ enum inv_status inv_take_vectors(const struct inv_app *app,
                                  enum inv_text_role role, const char *at,
                                  struct inv_arena *arena,
                                  struct inv_matrix *out, struct inv_err *err) {
-    bool query = role == INV_TEXT_QUERY;
-    const char *key = s->multi ? "vectors" : "vector";
-    enum inv_status status;
-    if (text != NULL) {
-        key = "text";
-        status = from_text(app, s, text, text_len, role, arena, out, err);
-    } else {
-        status = check_shape(s, given,
-                             query ? app->config.max_query_tokens
-                                   : app->config.max_doc_tokens,
-                             err);
-        *out = given->matrix;
-        if (given->matrix.data != NULL)
-            key = given->plural ? "vectors" : "vector"; /* as it was sent */
+    struct taking taking = {.app = app,
+                            .settings = s,
+                            .given = given,
+                            .text = text,
+                            .text_len = text_len,
+                            .role = role};
+    taking.normalize =
+        s->metric == INV_COSINE && (role == INV_TEXT_QUERY || s->multi);
+    return take(&taking, at, arena, out, err);
+}
+
+enum inv_status inv_take_raw(const struct inv_app *app,
+                             const struct inv_settings *s,
+                             const struct inv_given *given, const char *text,
+                             size_t text_len, const char *at,
+                             struct inv_arena *arena, struct inv_matrix *out,
+                             struct inv_err *err) {
+    struct taking taking = {.app = app,
+                            .settings = s,
+                            .given = given,
+                            .text = text,
+                            .text_len = text_len,
+                            .role = INV_TEXT_QUERY};
+    enum inv_status status = take(&taking, at, arena, out, err);
+    if (status == INV_OK && !s->multi && all_zero(out->data, out->dim)) {
+        status =
+            inv_fail(err, INV_INVALID,
+                     "a vector of %zu zeros tells a fit nothing", out->dim);
+        inv_err_at(err, "%s/%s", at, text != NULL ? "text" : "vector");
     }
-    bool normalize = s->metric == INV_COSINE && (query || s->multi);
-    if (status == INV_OK)
-        status = tidy(s, normalize, arena, out, err);
-    if (status != INV_OK)
-        inv_err_at(err, "%s/%s", at, key);
     return status;
 }

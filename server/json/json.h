@@ -47,6 +47,7 @@ struct inv_json_limits {
  * column 14)" in terms of the body as sent. Vectors are cut out wherever the
  * key is "vector" (an array) or "vectors" (an array of arrays) and no enclosing
  * key is "payload", "filter" or "with"; a number under such a key is an error.
+ * A "vectors" of the body itself that is a list of objects stays in the tree.
  * Checks there: ragged rows (both lengths, and which row), not a number, more
  * rows or dims than the limits (both numbers), an empty array; NaN/Infinity
  * literals are malformed; overflow like 1e39 is INV_NOT_FINITE; |x| >

@@ -214,6 +214,12 @@ static enum inv_status cut(struct walker *walker, const char **text,
     return INV_OK;
 }
 
+/* {"vectors":[{"id":..,"vector":..}]}: a list of items, not a matrix. */
+static bool is_list(const struct walker *walker, const char *bracket) {
+    const char *p = skip_space(bracket + 1, walker->end);
+    return walker->depth == 1 && p < walker->end && *p == '{';
+}
+
 /* Behind the colon of a member: cuts its array if it is a vector. */
 static enum inv_status read_value(struct walker *walker, const char **text) {
     const struct level *level = &walker->levels[walker->depth - 1];
@@ -234,6 +240,8 @@ static enum inv_status read_value(struct walker *walker, const char **text) {
     if (*p != '[')
         return INV_OK; /* an object stays in the tree; the rest is an error
                           that the getter finds */
+    if (plural && is_list(walker, p))
+        return INV_OK;
     *text = p;
     return cut(walker, text, plural);
 }

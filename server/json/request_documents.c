@@ -17,22 +17,9 @@ enum inv_status inv_parse_document(const struct inv_json_doc *doc,
     enum inv_status status = inv_request_object(object, at, err);
     if (status == INV_OK)
         status = inv_json_allow(object, at, fields, err);
-    if (status != INV_OK)
-        return status;
-    const inv_json *id = inv_json_get(object, "id");
-    if (id == NULL) {
-        status = inv_fail(err, INV_INVALID, "a document needs an \"id\"");
-        inv_err_at(err, "%s", at);
-        return status;
-    }
-    char below[INV_POINTER_MAX];
-    inv_request_path(below, at, "id");
-    status = inv_request_id(id, below, doc->arena, &document.id,
-                            &document.id_len, err);
     if (status == INV_OK)
-        status = inv_request_subject(doc, object, at, "a document", limits,
-                                     &document.given, &document.text,
-                                     &document.text_len, err);
+        status = inv_request_item(doc, object, at, "a document", limits,
+                                  &document, err);
     if (status == INV_OK)
         status =
             inv_request_model(object, at, doc->arena, &document.model, err);
@@ -45,77 +32,27 @@ enum inv_status inv_parse_document(const struct inv_json_doc *doc,
     return status;
 }
 
-/* FNV-1a: it only has to spread the ids of one batch. */
-static uint64_t hash_id(const char *id, size_t len) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)id[i]) * UINT64_C(0x100000001b3);
-    return hash ^ (hash >> 32);
-}
-
-/* A batch in which an id stands twice has no single meaning. */
-static enum inv_status refuse_repeats(const struct inv_documents_in *documents,
-                                      struct inv_arena *arena,
-                                      struct inv_err *err) {
-    size_t slots = 16;
-    while (slots < documents->count * 2)
-        slots *= 2;
-    uint32_t *table = inv_arena_calloc(arena, slots, sizeof *table);
-    if (table == NULL)
-        return inv_fail(err, INV_MEMORY, "out of memory for %zu ids",
-                        documents->count);
-    for (size_t i = 0; i < documents->count; i++) {
-        const struct inv_document_in *item = &documents->items[i];
-        size_t slot = hash_id(item->id, item->id_len) & (slots - 1);
-        for (; table[slot] != 0; slot = (slot + 1) & (slots - 1)) {
-            size_t first = table[slot] - 1;
-            const struct inv_document_in *other = &documents->items[first];
-            if (other->id_len != item->id_len ||
-                memcmp(other->id, item->id, item->id_len) != 0)
-                continue;
-            enum inv_status status = inv_fail(
-                err, INV_INVALID,
-                "the id \"%.64s\" stands twice in this batch: in document %zu "
-                "and in document %zu",
-                item->id, first, i);
-            inv_err_at(err, "/documents/%zu/id", i);
-            return status;
-        }
-        table[slot] = (uint32_t)i + 1;
-    }
-    return INV_OK;
-}
-
 enum inv_status inv_parse_documents(const struct inv_json_doc *doc,
                                     const struct inv_json_limits *limits,
                                     struct inv_documents_in *out,
                                     struct inv_err *err) {
     static const char *const fields[] = {"documents", NULL};
     inv_json *list = NULL;
+    struct inv_documents_in documents = {NULL, 0};
     enum inv_status status = inv_request_object(doc->root, "", err);
     if (status == INV_OK)
         status = inv_json_allow(doc->root, "", fields, err);
     if (status == INV_OK)
-        status = inv_json_get_array(doc->root, "", "documents",
-                                    INV_BATCH_DOCS_MAX, &list, err);
+        status = inv_request_list(doc->root, "documents", &list,
+                                  &documents.count, err);
     if (status != INV_OK)
         return status;
-    size_t count = list == NULL ? 0 : inv_json_size(list);
-    if (count == 0) {
-        status = inv_fail(err, INV_INVALID,
-                          "\"documents\" must be an array of 1 to %d "
-                          "documents, got %s",
-                          INV_BATCH_DOCS_MAX, list == NULL ? "nothing" : "0");
-        inv_err_at(err, "/documents");
-        return status;
-    }
-    struct inv_documents_in documents = {NULL, count};
     documents.items =
-        inv_arena_calloc(doc->arena, count, sizeof *documents.items);
+        inv_arena_calloc(doc->arena, documents.count, sizeof *documents.items);
     if (documents.items == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu documents",
-                        count);
-    for (size_t i = 0; i < count; i++) {
+                        documents.count);
+    for (size_t i = 0; i < documents.count; i++) {
         char at[INV_POINTER_MAX];
         inv_request_path_at(at, "", "documents", i);
         status = inv_parse_document(doc, inv_json_at(list, i), at, limits,
@@ -123,7 +60,9 @@ enum inv_status inv_parse_documents(const struct inv_json_doc *doc,
         if (status != INV_OK)
             return status;
     }
-    status = refuse_repeats(&documents, doc->arena, err);
+    status = inv_request_no_repeats("documents", "document", documents.items,
+                                    sizeof *documents.items, documents.count,
+                                    doc->arena, err);
     if (status == INV_OK)
         *out = documents;
     return status;

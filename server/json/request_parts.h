@@ -58,4 +58,25 @@ enum inv_status inv_request_subject(const struct inv_json_doc *doc,
                                     size_t *text_len,
                                     struct inv_err *err) INV_MUST_USE;
 
+/* The "id" of an item of a list and what it is, as inv_request_subject. */
+enum inv_status inv_request_item(const struct inv_json_doc *doc,
+                                 const inv_json *object, const char *at,
+                                 const char *what,
+                                 const struct inv_json_limits *limits,
+                                 struct inv_document_in *out,
+                                 struct inv_err *err) INV_MUST_USE;
+
+/* The list of a body: 1..INV_BATCH_DOCS_MAX under `key`. */
+enum inv_status inv_request_list(const inv_json *root, const char *key,
+                                 inv_json **out, size_t *count,
+                                 struct inv_err *err) INV_MUST_USE;
+
+/* A batch in which an id stands twice has no single meaning: INV_INVALID with
+ * both places. `items`: structs of `size` bytes that begin with a struct
+ * inv_document_in; noun: "document". */
+enum inv_status inv_request_no_repeats(const char *key, const char *noun,
+                                       const void *items, size_t size,
+                                       size_t count, struct inv_arena *arena,
+                                       struct inv_err *err) INV_MUST_USE;
+
 #endif

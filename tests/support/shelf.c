@@ -30,6 +30,7 @@ struct inv_encoding *shelf_encoding(uint32_t state) {
     struct inv_encoding *encoding = calloc(1, sizeof *encoding);
     ck_assert_ptr_nonnull(encoding);
     inv_ref_init(&encoding->ref, encoding_release);
+    encoding->space = 1; /* of the first collection of a catalog */
     encoding->state = state;
     encoding->hash = 0x5e1f + state;
     encoding->code_dim = SHELF_DIM;
@@ -76,14 +77,17 @@ static enum inv_status add_rows(void *ctx, struct inv_db *db,
                                      .body = "{}",
                                      .settings = "{}",
                                      .created_ms = 1};
-    struct inv_state_row state = {.state = 0, .hash = 0x5e1f, .settings = "{}"};
+    struct inv_space_row space = {
+        .hash = 1, .model = "m", .revision = "1", .dim = SHELF_DIM};
     enum inv_status status =
         inv_db_add_collection(db, &row, &shelf->collection, err);
     if (status == INV_OK)
-        status = inv_db_add_state(db, shelf->collection, &state, err);
+        status = inv_db_add_space(db, shelf->collection, &space, err);
+    shelf->space = space.space;
+    struct inv_state_row state = {
+        .space = space.space, .state = 0, .hash = 0x5e1f, .settings = "{}"};
     if (status == INV_OK)
-        status = inv_db_add_space(db, shelf->collection, 1, "m", "1", SHELF_DIM,
-                                  &shelf->space, err);
+        status = inv_db_add_state(db, shelf->collection, &state, err);
     return status;
 }
 
@@ -152,6 +156,7 @@ enum inv_status shelf_try_open(struct shelf *shelf, struct inv_err *err) {
                                           .next_version = counters.version,
                                           .next_gen = counters.gen,
                                           .schema = shelf->schema,
+                                          .space = shelf->space,
                                           .encodings = encodings,
                                           .encoding_count =
                                               shelf->other == NULL ? 1 : 2};
@@ -238,7 +243,7 @@ static enum inv_status run_puts(struct change *change, struct inv_view *view,
                       .dtype = INV_F32,
                       .rows = 1,
                       .dim = SHELF_DIM},
-            .encoding = view->encoding,
+            .encoding = inv_view_encoding(view, 0),
             .code = codes[i],
             .payload = change->payload < 0 ? NULL : payload,
             .payload_len = change->payload < 0 ? 0 : (size_t)len,
@@ -329,7 +334,7 @@ static enum inv_status apply_patch(void *ctx, struct inv_db *db,
     uint64_t version;
     int len = snprintf(text, sizeof text, "%d", change->ids[0]);
     enum inv_status status =
-        inv_db_find(db, shelf->collection, text, (size_t)len, &row, err);
+        inv_db_find(db, shelf->collection, text, (size_t)len, 0, &row, err);
     if (status == INV_OK && row.doc == 0)
         status = inv_fail(err, INV_NOT_FOUND, "no such document");
     if (status != INV_OK)
@@ -473,7 +478,7 @@ static void check_row(struct shelf *shelf, struct inv_db *db, int id,
     char text[16];
     int len = snprintf(text, sizeof text, "%d", id);
     ck_assert_int_eq(
-        inv_db_find(db, shelf->collection, text, (size_t)len, &row, NULL),
+        inv_db_find(db, shelf->collection, text, (size_t)len, 0, &row, NULL),
         INV_OK);
     ck_assert_int_eq(row.doc, entry->doc);
     ck_assert_uint_eq(row.vseq, entry->vseq);

@@ -62,11 +62,14 @@ static int64_t put(int64_t collection, const char *id, uint64_t vseq,
     struct inv_place place = {3, 1, 64 * vseq, 96};
     struct inv_document_row old;
     OK(inv_db_begin(db, err));
-    OK(inv_db_find(db, collection, id, strlen(id), &old, err));
+    OK(inv_db_find(db, collection, id, strlen(id), 0, &old, err));
     int64_t doc = old.doc;
     OK(inv_db_put_document(db, collection, id, strlen(id), vseq, payload,
                            payload == NULL ? 0 : strlen(payload), &doc, err));
-    OK(inv_db_put_vector(db, doc, 1, vseq, &place, err));
+    OK(inv_db_put_vector(
+        db, doc,
+        &(struct inv_vector_row){.space = 1, .vseq = vseq, .place = place},
+        err));
     OK(inv_db_commit(db, err));
     return doc;
 }
@@ -75,7 +78,7 @@ START_TEST(documents_come_back_as_they_were_given) {
     int64_t c = add_collection("c");
     struct inv_document_row row;
     int64_t doc = put(c, "an id", 5, "{\"x\":1}");
-    OK(inv_db_find(db, c, "an id", 5, &row, err));
+    OK(inv_db_find(db, c, "an id", 5, 0, &row, err));
     ck_assert_int_eq(row.doc, doc);
     ck_assert_uint_eq(row.id_len, 5);
     ck_assert_uint_eq(row.vseq, 5);
@@ -86,12 +89,12 @@ START_TEST(documents_come_back_as_they_were_given) {
     ck_assert_uint_eq(row.place.length, 96);
     ck_assert_uint_eq(row.place.rows, 1);
     ck_assert_int_eq(put(c, "an id", 6, NULL), doc);
-    OK(inv_db_find_doc(db, doc, &row, err));
+    OK(inv_db_find_doc(db, doc, 0, &row, err));
     ck_assert_ptr_null(row.payload);
     ck_assert_uint_eq(row.vseq, 6);
-    OK(inv_db_find(db, c, "an i", 4, &row, err));
+    OK(inv_db_find(db, c, "an i", 4, 0, &row, err));
     ck_assert_int_eq(row.doc, 0);
-    OK(inv_db_find(db, c + 1, "an id", 5, &row, err));
+    OK(inv_db_find(db, c + 1, "an id", 5, 0, &row, err));
     ck_assert_int_eq(row.doc, 0);
 }
 END_TEST
@@ -104,13 +107,15 @@ START_TEST(ids_are_bytes_with_a_length) {
     struct inv_place place = {1, 1, 64, 96};
     OK(inv_db_begin(db, err));
     OK(inv_db_put_document(db, c, odd, 3, 1, NULL, 0, &doc, err));
-    OK(inv_db_put_vector(db, doc, 1, 1, &place, err));
+    OK(inv_db_put_vector(
+        db, doc,
+        &(struct inv_vector_row){.space = 1, .vseq = 1, .place = place}, err));
     OK(inv_db_commit(db, err));
-    OK(inv_db_find(db, c, odd, 3, &row, err));
+    OK(inv_db_find(db, c, odd, 3, 0, &row, err));
     ck_assert_int_eq(row.doc, doc);
     ck_assert_uint_eq(row.id_len, 3);
     ck_assert_mem_eq(row.id, odd, 3);
-    OK(inv_db_find(db, c, "a", 1, &row, err));
+    OK(inv_db_find(db, c, "a", 1, 0, &row, err));
     ck_assert_int_eq(row.doc, 0);
 }
 END_TEST
@@ -125,7 +130,7 @@ START_TEST(moving_a_vector_that_changed_moves_nothing) {
     ck_assert(!moved);
     OK(inv_db_move_vector(db, doc, 1, 5, &place, &moved, err));
     ck_assert(moved);
-    OK(inv_db_find_doc(db, doc, &row, err));
+    OK(inv_db_find_doc(db, doc, 0, &row, err));
     ck_assert_uint_eq(row.place.file, 9);
     ck_assert_uint_eq(row.place.offset, 640);
 }
@@ -159,10 +164,12 @@ static void rows_are_right(void) {
 START_TEST(a_deleted_collection_leaves_no_row_and_no_number) {
     int64_t a = add_collection("a");
     int64_t b = add_collection("b");
-    int64_t space;
     size_t seen = 0;
-    struct inv_state_row state = {.state = 0, .hash = 1, .settings = "{}"};
-    OK(inv_db_add_space(db, b, 1, "m", "1", 4, &space, err));
+    struct inv_space_row space = {
+        .hash = 1, .model = "m", .revision = "1", .dim = 4};
+    OK(inv_db_add_space(db, b, &space, err));
+    struct inv_state_row state = {
+        .space = space.space, .state = 0, .hash = 1, .settings = "{}"};
     OK(inv_db_add_state(db, b, &state, err));
     OK(inv_db_add_segment(db, b, 1, err));
     OK(inv_db_set_alias(db, "other", b, err));
@@ -184,7 +191,7 @@ START_TEST(a_rollback_takes_everything_back) {
     OK(inv_db_begin(db, err));
     OK(inv_db_put_document(db, c, "d", 1, 1, NULL, 0, &doc, err));
     inv_db_rollback(db);
-    OK(inv_db_find(db, c, "d", 1, &row, err));
+    OK(inv_db_find(db, c, "d", 1, 0, &row, err));
     ck_assert_int_eq(row.doc, 0);
     ck_assert(!inv_db_failed(db));
 }
@@ -213,16 +220,16 @@ START_TEST(a_snapshot_stays_and_the_next_one_is_new) {
     OK(inv_catalog_borrow(catalog, &reader, err));
     OK(inv_db_snapshot(reader, err));
     (void)put(c, "d", 2, NULL);
-    OK(inv_db_find(reader, c, "d", 1, &row, err));
+    OK(inv_db_find(reader, c, "d", 1, 0, &row, err));
     ck_assert_uint_eq(row.vseq, 1);
     inv_catalog_return(catalog, reader);
     OK(inv_catalog_borrow(catalog, &reader, err));
     /* a found row left open must not be what the next snapshot shows */
-    OK(inv_db_find(reader, c, "d", 1, &row, err));
+    OK(inv_db_find(reader, c, "d", 1, 0, &row, err));
     ck_assert_uint_eq(row.vseq, 2);
     (void)put(c, "d", 3, NULL);
     OK(inv_db_snapshot(reader, err));
-    OK(inv_db_find(reader, c, "d", 1, &row, err));
+    OK(inv_db_find(reader, c, "d", 1, 0, &row, err));
     ck_assert_uint_eq(row.vseq, 3);
     inv_catalog_return(catalog, reader);
 }

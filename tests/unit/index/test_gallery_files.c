@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 static struct shelf shelf;
+static int64_t space; /* that wants a build */
 
 static void setup(void) { shelf_new(&shelf, 4096, 32); }
 static void teardown(void) { shelf_free(&shelf); }
@@ -69,7 +70,8 @@ START_TEST(a_lost_segment_comes_back_fresh_and_is_built_again) {
     struct inv_view *view = inv_gallery_view(shelf.gallery);
     ck_assert_uint_eq(shelf_parts(view, true), 0);
     inv_ref_put(view);
-    ck_assert(inv_gallery_wants_build(shelf.gallery, 1000000, INT64_MAX));
+    ck_assert(
+        inv_gallery_wants_build(shelf.gallery, 1000000, INT64_MAX, &space));
     ck_assert_int_eq(shelf_build(&shelf, false, NULL), INV_OK);
     inv_gallery_degraded(shelf.gallery, why, sizeof why);
     ck_assert_str_eq(why, "");
@@ -91,9 +93,9 @@ START_TEST(a_lost_segment_of_dead_documents_is_forgotten) {
     shelf_close(&shelf);
     spoil("segments/00000001", "ann", true);
     shelf_open(&shelf);
-    ck_assert(inv_gallery_wants_build(shelf.gallery, 1, 0));
+    ck_assert(inv_gallery_wants_build(shelf.gallery, 1, 0, &space));
     ck_assert_int_eq(shelf_build(&shelf, false, NULL), INV_OK);
-    ck_assert(!inv_gallery_wants_build(shelf.gallery, 1, 0));
+    ck_assert(!inv_gallery_wants_build(shelf.gallery, 1, 0, &space));
     shelf_reopen(&shelf);
     inv_gallery_degraded(shelf.gallery, why, sizeof why);
     ck_assert_str_eq(why, "");

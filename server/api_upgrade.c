@@ -1,0 +1,159 @@
+/*
+ * api_upgrade.c: the steps of a model upgrade over HTTP: activate, roll back,
+ * drop what is left, and where it stands.
+ */
+#include "server/api.h"
+
+#include "server/jobs.h"
+#include "server/upgrade/registry.h"
+#include "server/upgrade/swap.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* What GET migration shows, into the answer. */
+static enum inv_status show(struct inv_app *app, struct inv_collection *c,
+                            struct inv_response *response,
+                            struct inv_err *err) {
+    struct inv_db *db = NULL;
+    enum inv_status status = inv_catalog_borrow(app->catalog, &db, err);
+    if (status == INV_OK)
+        status = inv_upgrade_show(c, db, &response->body, err);
+    if (db != NULL)
+        inv_catalog_return(app->catalog, db);
+    return status;
+}
+
+INV_HANDLER(inv_api_migration) {
+    struct inv_collection *c = NULL;
+    enum inv_status status = inv_api_collection(app, request, 2, &c, err);
+    if (status == INV_OK)
+        status = show(app, c, response, err);
+    inv_ref_put(c);
+    return status;
+}
+
+/* ---- activate ---- */
+
+/* What the job would find out at its end, said at once: another model than the
+ * upgrade's, or documents without a vector of it. */
+static enum inv_status check_cutover(struct inv_collection *c,
+                                     const struct inv_activate_in *wanted,
+                                     struct inv_err *err) {
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    const struct inv_models *models = inv_view_models(view);
+    const struct inv_space *space = NULL;
+    struct inv_model_counts counts = {0};
+    enum inv_status status =
+        inv_models_find(models, wanted->model, &space, err);
+    if (status == INV_OK && space == &models->spaces[0])
+        status = inv_fail(err, INV_CONFLICT,
+                          "%s is the gallery's model already", space->name);
+    if (status == INV_OK && space->space != models->target) {
+        const struct inv_space *target =
+            inv_models_space(models, models->target);
+        status = inv_fail(err, INV_CONFLICT,
+                          "the upgrade's model is %s, not %s: activate it in "
+                          "mode shadow, bridge or cascade first",
+                          target == NULL ? "none" : target->name, space->name);
+    }
+    if (status == INV_OK)
+        counts = inv_model_count(view, space->space);
+    if (status == INV_OK && !wanted->force && counts.covered < counts.documents)
+        status = inv_fail(err, INV_CONFLICT,
+                          "%zu of %zu documents have a vector of %s: post the "
+                          "others (GET .../backfill lists them) or use force",
+                          counts.covered, counts.documents, space->name);
+    inv_ref_put(view);
+    return status;
+}
+
+static enum inv_status cut_over(struct inv_app *app, struct inv_collection *c,
+                                const struct inv_request *request,
+                                const struct inv_activate_in *wanted,
+                                struct inv_response *response,
+                                struct inv_err *err) {
+    int64_t id = 0;
+    enum inv_status status = check_cutover(c, wanted, err);
+    const char *body =
+        inv_arena_strndup(request->arena, request->body, request->body_len);
+    if (status == INV_OK && body == NULL)
+        status = inv_fail(err, INV_MEMORY, "out of memory for a job");
+    if (status == INV_OK)
+        status =
+            inv_jobs_add(app->jobs, "cutover", c, body,
+                         request->idempotency_key, &id, &response->body, err);
+    if (status != INV_OK)
+        return status;
+    response->status = 202;
+    inv_response_header(response, "Location", "/v1/jobs/%" PRId64, id);
+    return INV_OK;
+}
+
+INV_HANDLER(inv_api_activate) {
+    static const enum inv_upgrade_state states[] = {
+        [INV_SWAP_SHADOW] = INV_UPGRADE_SHADOW,
+        [INV_SWAP_BRIDGE] = INV_UPGRADE_BRIDGED,
+        [INV_SWAP_CASCADE] = INV_UPGRADE_CASCADE};
+    struct inv_collection *c = NULL;
+    struct inv_json_doc doc = {0};
+    struct inv_json_limits limits;
+    struct inv_activate_in wanted = {0};
+    enum inv_status status = inv_api_collection(app, request, 2, &c, err);
+    if (status == INV_OK)
+        status = inv_api_json(app, request, false, &doc, &limits, err);
+    if (status == INV_OK)
+        status = inv_parse_activate(&doc, &wanted, err);
+    if (status == INV_OK && wanted.mode == INV_SWAP_CUTOVER) {
+        status = cut_over(app, c, request, &wanted, response, err);
+    } else if (status == INV_OK) {
+        struct inv_activation activation = {.model = wanted.model,
+                                            .adapter = wanted.adapter,
+                                            .state = states[wanted.mode],
+                                            .force = wanted.force};
+        status = inv_upgrade_activate(c, &activation, err);
+        if (status == INV_OK)
+            status = show(app, c, response, err);
+    }
+    inv_json_close(&doc);
+    inv_ref_put(c);
+    return status;
+}
+
+/* ---- back, and away ---- */
+
+INV_HANDLER(inv_api_rollback) {
+    static const char *const no_keys[] = {NULL};
+    struct inv_collection *c = NULL;
+    struct inv_json_doc doc = {0};
+    struct inv_json_limits limits;
+    enum inv_status status = inv_api_collection(app, request, 2, &c, err);
+    if (status == INV_OK)
+        status = inv_api_json(app, request, false, &doc, &limits, err);
+    if (status == INV_OK && inv_json_kind(doc.root) != INV_JSON_OBJECT)
+        status = inv_fail(err, INV_INVALID, "the body must be an object");
+    if (status == INV_OK)
+        status = inv_json_allow(doc.root, "", no_keys, err);
+    if (status == INV_OK)
+        status = inv_upgrade_rollback(c, err);
+    if (status == INV_OK)
+        status = show(app, c, response, err);
+    inv_json_close(&doc);
+    inv_ref_put(c);
+    return status;
+}
+
+INV_HANDLER(inv_api_model_vectors_delete) {
+    struct inv_collection *c = NULL;
+    enum inv_status status = inv_api_collection(app, request, 2, &c, err);
+    if (status == INV_OK)
+        status = inv_upgrade_drop(c, request->parts[4], err);
+    if (status == INV_OK) {
+        struct inv_view *view = inv_gallery_view(c->gallery);
+        inv_buf_printf(&response->body, "{\"dropped\":true,\"state\":\"%s\"}",
+                       inv_upgrade_state_name(inv_view_models(view)->state));
+        inv_ref_put(view);
+    }
+    inv_ref_put(c);
+    return status;
+}
