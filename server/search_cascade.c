@@ -32,8 +32,10 @@ struct inv_scale inv_scale_between(const struct inv_moments *from,
                        ? sqrt(to->squares / (double)to->count /
                               (from->squares / (double)from->count))
                        : 0;
-    return (struct inv_scale){
-        .from = from->mean, .to = to->mean, .slope = slope > 0 ? slope : 1};
+    return (struct inv_scale){.count = from->count,
+                              .from = from->mean,
+                              .to = to->mean,
+                              .slope = slope > 0 ? slope : 1};
 }
 
 double inv_scale_apply(const struct inv_scale *scale, double score) {
