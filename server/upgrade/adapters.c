@@ -193,6 +193,21 @@ static enum inv_status rename_ends(const struct inv_adapter *adapter,
     return inv_adapter_new(&parts, out, err);
 }
 
+/* It is shown as a part of our own JSON. */
+static enum inv_status check_report(const struct inv_buf *report,
+                                    struct inv_err *err) {
+    inv_json *json = NULL;
+    struct inv_err why = {0};
+    bool object = inv_json_parse_plain(report->data, report->len, &json,
+                                       &why) == INV_OK &&
+                  inv_json_kind(json) == INV_JSON_OBJECT;
+    inv_json_free(json);
+    return object ? INV_OK
+                  : inv_fail(err, INV_INVALID,
+                             "the report in the file is not a JSON object%s%s",
+                             why.text[0] == '\0' ? "" : ": ", why.text);
+}
+
 static enum inv_status import_into(struct inv_collection *collection,
                                    const struct inv_models *models,
                                    const struct inv_adapter_import *import,
@@ -248,6 +263,8 @@ enum inv_status inv_adapters_import(struct inv_collection *collection,
         import->bytes, import->len,
         import->npz ? INV_ADAPTER_NPZ : INV_ADAPTER_SAFETENSORS, &file, &report,
         err);
+    if (status == INV_OK && report.len > 0)
+        status = check_report(&report, err);
     if (status == INV_OK)
         status = import_into(collection, inv_view_models(view), import, file,
                              report.len > 0 ? report.data : "{}", name, err);

@@ -157,8 +157,77 @@ void planted_queries(struct api *api, size_t from, size_t to,
     send(api, "POST", PLANTED "/models/m@2/queries", &body);
 }
 
-const char *planted_fit(struct api *api, const char *body) {
-    api_ok(api, "POST", PLANTED "/adapters", "%s", body);
+/* ---- tokens ---- */
+
+static void put_tokens(struct inv_buf *out, size_t i, enum planted_kind kind,
+                       size_t first, size_t rows) {
+    float x[PLANTED_DIM];
+    inv_buf_puts(out, "\"vectors\":[");
+    for (size_t r = first; r < first + rows; r++) {
+        planted_document(3 * i + r, kind, 0, x);
+        inv_buf_puts(out, r == first ? "[" : ",[");
+        for (size_t j = 0; j < PLANTED_DIM; j++) {
+            inv_buf_puts(out, j == 0 ? "" : ",");
+            inv_json_put_float(out, x[j]);
+        }
+        inv_buf_putc(out, ']');
+    }
+    inv_buf_putc(out, ']');
+}
+
+void planted_make_tokens(struct api *api) {
+    struct inv_buf body = INV_BUF_INIT;
+    api_ok(api, "PUT", PLANTED_TOKENS,
+           "{\"kind\":\"multi\",\"dim\":%d,\"model\":{\"name\":\"t\","
+           "\"revision\":\"1\"},\"encoder\":{\"type\":\"muvera\",\"R\":4,"
+           "\"k\":2,\"m\":8}}",
+           PLANTED_DIM);
+    inv_buf_puts(&body, "{\"documents\":[");
+    for (size_t i = 0; i < PLANTED_TOKEN_DOCUMENTS; i++) {
+        inv_buf_printf(&body, "%s{\"id\":\"d%zu\",", i == 0 ? "" : ",", i);
+        put_tokens(&body, i, PLANTED_OLD, 0, 3);
+        inv_buf_putc(&body, '}');
+    }
+    inv_buf_puts(&body, "]}");
+    send(api, "PUT", PLANTED_TOKENS "/documents", &body);
+    api_ok(api, "PUT", PLANTED_TOKENS "/models/t@2", "{\"dim\":%d}",
+           PLANTED_DIM);
+}
+
+void planted_token_vectors(struct api *api, size_t from, size_t to,
+                           size_t rows) {
+    struct inv_buf body = INV_BUF_INIT;
+    inv_buf_puts(&body, "{\"vectors\":[");
+    for (size_t i = from; i < to; i++) {
+        inv_buf_printf(&body, "%s{\"id\":\"d%zu\",", i == from ? "" : ",", i);
+        put_tokens(&body, i, PLANTED_ROTATED, 0, rows);
+        inv_buf_putc(&body, '}');
+    }
+    inv_buf_puts(&body, "]}");
+    send(api, "POST", PLANTED_TOKENS "/models/t@2/vectors", &body);
+}
+
+void planted_token_queries(struct api *api, size_t count) {
+    struct inv_buf body = INV_BUF_INIT;
+    inv_buf_puts(&body, "{\"queries\":[");
+    for (size_t i = 0; i < count; i++) {
+        inv_buf_printf(&body, "%s{\"id\":\"q%zu\",", i == 0 ? "" : ",", i);
+        put_tokens(&body, i, PLANTED_ROTATED, 1, 2);
+        inv_buf_puts(&body, ",\"old\":{\"model\":\"t@1\",");
+        put_tokens(&body, i, PLANTED_OLD, 1, 2);
+        inv_buf_printf(&body, "},\"relevant\":[\"d%zu\"]}", i);
+    }
+    inv_buf_puts(&body, "]}");
+    send(api, "POST", PLANTED_TOKENS "/models/t@2/queries", &body);
+}
+
+/* ---- fits ---- */
+
+const char *planted_fit(struct api *api, const char *collection,
+                        const char *body) {
+    char path[128];
+    snprintf(path, sizeof path, "/v1/collections/%s/adapters", collection);
+    api_ok(api, "POST", path, "%s", body);
     ck_assert_int_eq(api->reply.status, 202);
     ck_assert_str_eq(api_string(api, "/kind"), "fit");
     return api_wait_job(api);

@@ -34,7 +34,18 @@ void planted_vectors(struct api *api, const char *model, size_t from, size_t to,
 void planted_queries(struct api *api, size_t from, size_t to,
                      enum planted_kind kind, bool with_old, bool with_relevant);
 
-/* POST adapters, and waits: the job's last state. */
-const char *planted_fit(struct api *api, const char *body);
+/* The same of tokens: collection "t", kind multi, document i has `rows` tokens,
+ * which are the single documents 3 i, 3 i + 1 ... */
+#define PLANTED_TOKENS "/v1/collections/t"
+#define PLANTED_TOKEN_DOCUMENTS 60
+void planted_make_tokens(struct api *api);
+void planted_token_vectors(struct api *api, size_t from, size_t to,
+                           size_t rows);
+/* Two tokens of each document, as a question. */
+void planted_token_queries(struct api *api, size_t count);
+
+/* POST .../adapters of a collection, and waits: the job's last state. */
+const char *planted_fit(struct api *api, const char *collection,
+                        const char *body);
 
 #endif
