@@ -2,9 +2,10 @@
  * cmd_fit.c: `invar fit`: adapters between two models from .npy files, judged
  * and written as a file; needs no daemon. Main thread.
  */
-#include "cli/adapter_file.h"
+#include "base/file.h"
 #include "cli/fit.h"
 #include "cli/options.h"
+#include "server/json/adapter_file.h"
 #include "server/json/report.h"
 
 #include <stdio.h>
@@ -43,15 +44,36 @@ static int check(struct inv_args *args, struct fit_options *o) {
     return INV_EXIT_OK;
 }
 
+/* Which format, the name's ending says. */
+static enum inv_status format_of(const char *path,
+                                 enum inv_adapter_format *format,
+                                 struct inv_err *err) {
+    const char *dot = strrchr(path, '.');
+    if (dot == NULL || dot == path || dot[-1] == '/')
+        return inv_fail(err, INV_INVALID,
+                        "%s: an adapter is written as .npz or .safetensors",
+                        path);
+    return inv_adapter_format_parse(dot + 1, format, err);
+}
+
 static enum inv_status write_adapter(const char *path,
                                      const struct inv_fit_report *report,
                                      struct inv_err *err) {
     const struct inv_fit_result *chosen = &report->results[report->chosen];
-    struct inv_adapter_parts parts = inv_adapter_parts(chosen->backward);
+    enum inv_adapter_format format;
     struct inv_buf about = INV_BUF_INIT;
+    struct inv_buf out = INV_BUF_INIT;
+    enum inv_status status = format_of(path, &format, err);
     inv_fit_result_json(report, chosen, &about);
-    enum inv_status status = inv_adapter_file_write(path, &parts, &about, err);
+    if (status == INV_OK && about.failed)
+        status = inv_fail(err, INV_MEMORY, "out of memory writing %s", path);
+    if (status == INV_OK)
+        status =
+            inv_adapter_write(chosen->backward, format, about.data, &out, err);
+    if (status == INV_OK)
+        status = inv_file_write_atomic(path, out.data, out.len, err);
     inv_buf_release(&about);
+    inv_buf_release(&out);
     return status;
 }
 
@@ -117,6 +139,21 @@ static int fit(struct inv_cli *cli, const struct fit_options *o) {
     return exit;
 }
 
+/* What would be found wrong only after the files were read, or after the fit.
+ */
+static int check_words(struct inv_args *args, const struct fit_options *o) {
+    struct inv_fit_method methods[INV_FIT_METHODS_MAX];
+    enum inv_adapter_format format;
+    struct inv_err err;
+    size_t count;
+    if (o->methods != NULL &&
+        inv_fit_methods_parse(o->methods, methods, &count, &err) != INV_OK)
+        return inv_cli_usage(args, "%s", err.text);
+    if (o->out != NULL && format_of(o->out, &format, &err) != INV_OK)
+        return inv_cli_usage(args, "%s", err.text);
+    return INV_EXIT_OK;
+}
+
 static int run(struct inv_cli *cli, struct inv_args *args) {
     struct fit_options o = {.how = inv_fit_options_defaults(),
                             .held_out = "documents"};
@@ -177,21 +214,15 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
         {"o", INV_OPTION_TEXT, "FILE",
          "write the chosen adapter: .npz or .safetensors", &o.out},
     };
-    struct inv_fit_method methods[INV_FIT_METHODS_MAX];
-    struct inv_err err;
-    size_t count;
     int exit;
     if (!inv_options_parse(cli, args, options, sizeof options / sizeof *options,
                            0, 0, &exit))
         return exit;
     exit = check(args, &o);
+    if (exit == INV_EXIT_OK)
+        exit = check_words(args, &o);
     if (exit != INV_EXIT_OK)
         return exit;
-    if (o.methods != NULL &&
-        inv_fit_methods_parse(o.methods, methods, &count, &err) != INV_OK)
-        return inv_cli_usage(args, "%s", err.text);
-    if (o.out != NULL && inv_adapter_file_check(o.out, &err) != INV_OK)
-        return inv_cli_usage(args, "%s", err.text);
     o.files.seed = o.seed;
     o.how.seed = o.seed;
     /* Files are small enough to judge all of single vectors. */

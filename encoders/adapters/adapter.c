@@ -154,6 +154,7 @@ enum inv_status inv_adapter_new(const struct inv_adapter_parts *parts,
         adapter->matrix = malloc(cells * sizeof *adapter->matrix);
         adapter->bias = calloc(parts->rows, sizeof *adapter->bias);
         adapter->parts = *parts;
+        adapter->degraded = parts->kind == INV_ADAPTER_COMPOSED;
     }
     if (adapter == NULL || adapter->matrix == NULL || adapter->bias == NULL ||
         !keep_fold(adapter, parts)) {
@@ -401,8 +402,6 @@ enum inv_status inv_adapter_compose(const struct inv_adapter *first,
     parts.matrix = matrix;
     parts.bias = bias;
     status = inv_adapter_new(&parts, out, err);
-    if (status == INV_OK)
-        (*out)->degraded = true;
 done:
     free(matrix);
     free(bias);

@@ -128,9 +128,32 @@ static void assign_folds(struct inv_fit_trial *j) {
     }
 }
 
+/* <B x, y> of the pairs of one document. room: x, y and B x of `longest` rows.
+ */
+static enum inv_status drift_of(const struct inv_fit_trial *j, size_t document,
+                                const struct inv_adapter *adapter,
+                                size_t longest, float *room,
+                                struct inv_fit_drift *drift,
+                                struct inv_err *err) {
+    const struct inv_fit_data *d = j->data;
+    float *y = room + longest * d->new_dim;
+    float *out = y + longest * d->old_dim;
+    size_t rows = inv_fit_item_copy(d, document, room, y);
+    enum inv_status status =
+        inv_adapter_apply(adapter, room, rows, d->new_dim, out, err);
+    for (size_t r = 0; r < rows && status == INV_OK; r++) {
+        double cosine = inv_fit_cosine(out + r * d->old_dim, y + r * d->old_dim,
+                                       d->old_dim);
+        drift->sum += cosine;
+        drift->squares += cosine * cosine;
+        drift->count++;
+    }
+    return status;
+}
+
 /* Pairs of the documents that this fold's fit did not see; of its queries where
  * no such document has a new vector. */
-static enum inv_status measure_drift(struct inv_fit_trial *j, size_t fold,
+static enum inv_status measure_drift(const struct inv_fit_trial *j, size_t fold,
                                      const struct inv_adapter *adapter,
                                      const float *mapped,
                                      struct inv_fit_drift *drift,
@@ -141,33 +164,23 @@ static enum inv_status measure_drift(struct inv_fit_trial *j, size_t fold,
     for (size_t i = 0; i < d->documents; i++)
         if (j->excluded[i] && inv_fit_item_rows(d, i) > longest)
             longest = inv_fit_item_rows(d, i);
-    float *x = malloc(longest * d->new_dim * sizeof *x);
-    float *y = malloc(longest * d->old_dim * 2 * sizeof *y);
-    if (x == NULL || y == NULL)
-        status =
-            inv_fail(err, INV_MEMORY, "out of memory for %zu vectors", longest);
-    for (size_t i = 0;
-         i < d->documents && status == INV_OK && !j->options->keep_vectors &&
-         items < DRIFT_ITEMS && drift->count - before < DRIFT_TOKENS;
+    float *room =
+        malloc(longest * (d->new_dim + 2 * d->old_dim) * sizeof *room);
+    if (room == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu vectors",
+                        longest);
+    size_t most = j->options->keep_vectors ? 0 : DRIFT_ITEMS;
+    for (size_t i = 0; i < d->documents && status == INV_OK && items < most;
          i++) {
-        if (!j->excluded[i] || !inv_fit_covered(d, i))
+        if (!j->excluded[i] || !inv_fit_covered(d, i) ||
+            drift->count - before > DRIFT_TOKENS)
             continue;
-        float *out = y + longest * d->old_dim;
-        size_t rows = inv_fit_item_copy(d, i, x, y);
-        status = inv_adapter_apply(adapter, x, rows, d->new_dim, out, err);
-        for (size_t r = 0; r < rows && status == INV_OK; r++) {
-            double cosine = inv_fit_cosine(out + r * d->old_dim,
-                                           y + r * d->old_dim, d->old_dim);
-            drift->sum += cosine;
-            drift->squares += cosine * cosine;
-            drift->count++;
-        }
+        status = drift_of(j, i, adapter, longest, room, drift, err);
         items++;
     }
     if (drift->count == before)
         inv_fit_drift_queries(j, mapped, fold, drift);
-    free(x);
-    free(y);
+    free(room);
     return status;
 }
 

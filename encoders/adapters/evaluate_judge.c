@@ -40,36 +40,54 @@ const struct inv_fit_view *inv_fit_part(const struct inv_fit_trial *j) {
     return j->judged.same ? &j->judged.whole : &j->judged.part;
 }
 
-enum inv_status inv_fit_trial_reserve(struct inv_fit_trial *j, size_t methods,
-                                      struct inv_err *err) {
-    size_t queries = j->judged.count;
-    size_t documents = j->data->documents;
-    size_t depth = j->depth > j->part_depth ? j->depth : j->part_depth;
-    size_t lists = queries * depth;
+/* For one method each. */
+static bool reserve_held(struct inv_fit_trial *j, size_t methods,
+                         size_t mapped) {
     bool ok = true;
-    size_t mapped = j->judged.new_queries.start[queries] * j->data->old_dim;
-    j->mapped = malloc(mapped * sizeof *j->mapped);
     for (size_t i = 0; i < methods; i++) {
         j->held[i] = calloc(mapped, sizeof *j->held[i]);
         ok = ok && j->held[i] != NULL;
     }
+    return ok;
+}
+
+static bool reserve_lists(struct inv_fit_trial *j, size_t lists) {
     j->ids = malloc(lists * sizeof *j->ids);
     j->again = malloc(lists * sizeof *j->again);
     j->scores = malloc(lists * sizeof *j->scores);
     j->fresh = malloc(lists * sizeof *j->fresh);
+    return j->ids != NULL && j->again != NULL && j->scores != NULL &&
+           j->fresh != NULL;
+}
+
+static bool reserve_measures(struct inv_fit_trial *j, size_t queries) {
     j->recall = malloc(queries * sizeof *j->recall);
-    j->scratch = malloc(depth * sizeof *j->scratch);
     j->cascaded = malloc(queries * sizeof *j->cascaded);
     j->gain = malloc(queries * sizeof *j->gain);
+    j->fold = calloc(queries, sizeof *j->fold);
+    return j->recall != NULL && j->cascaded != NULL && j->gain != NULL &&
+           j->fold != NULL;
+}
+
+static bool reserve_documents(struct inv_fit_trial *j, size_t documents) {
     j->excluded = calloc(documents, sizeof *j->excluded);
     j->covered = calloc(documents, sizeof *j->covered);
-    j->fold = calloc(queries, sizeof *j->fold);
-    j->best = malloc(inv_fit_longest(&j->judged.new_queries) * sizeof *j->best);
-    ok = ok && j->mapped != NULL && j->ids != NULL && j->again != NULL &&
-         j->scores != NULL && j->fresh != NULL;
-    if (!ok || j->recall == NULL || j->scratch == NULL || j->cascaded == NULL ||
-        j->gain == NULL || j->excluded == NULL || j->covered == NULL ||
-        j->fold == NULL || j->best == NULL)
+    return j->excluded != NULL && j->covered != NULL;
+}
+
+enum inv_status inv_fit_trial_reserve(struct inv_fit_trial *j, size_t methods,
+                                      struct inv_err *err) {
+    const struct inv_fit_queries *new = &j->judged.new_queries;
+    size_t queries = j->judged.count;
+    size_t depth = j->depth > j->part_depth ? j->depth : j->part_depth;
+    size_t mapped = new->start[queries] * j->data->old_dim;
+    j->mapped = malloc(mapped * sizeof *j->mapped);
+    j->scratch = malloc(depth * sizeof *j->scratch);
+    j->best = malloc(inv_fit_longest(new) * sizeof *j->best);
+    if (j->mapped == NULL || j->scratch == NULL || j->best == NULL ||
+        !reserve_held(j, methods, mapped) ||
+        !reserve_lists(j, queries * depth) || !reserve_measures(j, queries) ||
+        !reserve_documents(j, j->data->documents))
         return no_memory(queries, err);
     return INV_OK;
 }

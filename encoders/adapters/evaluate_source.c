@@ -406,6 +406,20 @@ void inv_fit_source_release(struct inv_fit_source *source) {
 
 /* ---- rows ---- */
 
+static uint32_t label_of(const struct inv_fit_data *d, size_t item) {
+    return d->labels != NULL && item < d->documents ? d->labels[item]
+                                                    : INV_FIT_NO_LABEL;
+}
+
+static bool rows_reserve(float **x, float **y, uint32_t **labels, size_t rows,
+                         size_t new_dim, size_t old_dim) {
+    *x = malloc(rows * new_dim * sizeof **x);
+    *y = malloc(rows * old_dim * sizeof **y);
+    if (labels != NULL)
+        *labels = malloc(rows * sizeof **labels);
+    return *x != NULL && *y != NULL && (labels == NULL || *labels != NULL);
+}
+
 enum inv_status inv_fit_source_rows(const struct inv_fit_source *source,
                                     size_t most, float **x, float **y,
                                     uint32_t **labels, size_t *count,
@@ -414,17 +428,12 @@ enum inv_status inv_fit_source_rows(const struct inv_fit_source *source,
     size_t room = source->rows < most ? source->rows : most;
     size_t step = source->rows / (room > 0 ? room : 1);
     *count = 0;
-    *x = malloc((room + source->longest) * d->new_dim * sizeof **x);
-    *y = malloc((room + source->longest) * d->old_dim * sizeof **y);
-    if (labels != NULL)
-        *labels = malloc((room + source->longest) * sizeof **labels);
-    if (*x == NULL || *y == NULL || (labels != NULL && *labels == NULL))
+    if (!rows_reserve(x, y, labels, room + source->longest, d->new_dim,
+                      d->old_dim))
         return inv_fail(err, INV_MEMORY, "out of memory for %zu pairs", room);
     for (size_t i = 0; i < source->item_count && *count < room; i += step) {
         uint32_t item = source->items[i];
-        uint32_t label = INV_FIT_NO_LABEL;
-        if (labels != NULL && item < d->documents && d->labels != NULL)
-            label = d->labels[item];
+        uint32_t label = label_of(d, item);
         if (labels != NULL && label == INV_FIT_NO_LABEL)
             continue;
         size_t rows = inv_fit_item_copy(d, item, *x + *count * d->new_dim,

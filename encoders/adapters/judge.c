@@ -41,7 +41,7 @@ struct ranking {
     const uint32_t *which; /* NULL: all rows */
     size_t count, dim, columns;
     float *block;    /* QUERY_BLOCK x columns scores */
-    float *gathered; /* columns x dim; NULL unless which */
+    float *gathered; /* columns x dim, when which */
 };
 
 /* Scores of `rows` queries for gallery rows [from, from + width). */
@@ -70,6 +70,16 @@ static void rank_block(const struct ranking *r, const float *queries,
     }
 }
 
+static void take(struct inv_topk *heap, size_t depth, uint32_t *ids,
+                 float *scores) {
+    inv_topk_sort(heap);
+    for (size_t j = 0; j < depth; j++) {
+        ids[j] = heap->items[j].entry;
+        if (scores != NULL)
+            scores[j] = heap->items[j].score;
+    }
+}
+
 static enum inv_status rank(struct ranking *r, const float *queries,
                             size_t count, size_t depth, uint32_t *ids,
                             float *scores, struct inv_err *err) {
@@ -77,13 +87,13 @@ static enum inv_status rank(struct ranking *r, const float *queries,
         return inv_fail(err, INV_INVALID, "the best %zu of %zu documents",
                         depth, r->count);
     r->columns = r->count < GALLERY_BLOCK ? r->count : (size_t)GALLERY_BLOCK;
-    r->block = malloc(QUERY_BLOCK * r->columns * sizeof *r->block);
-    if (r->which != NULL)
-        r->gathered = malloc(r->columns * r->dim * sizeof *r->gathered);
+    /* gathered rows follow the scores */
+    size_t gathered = r->which != NULL ? r->columns * r->dim : 0;
+    r->block = malloc((QUERY_BLOCK * r->columns + gathered) * sizeof *r->block);
+    r->gathered = r->block + QUERY_BLOCK * r->columns;
     struct inv_topk_item *items = malloc(QUERY_BLOCK * depth * sizeof *items);
     enum inv_status status = INV_OK;
-    if (r->block == NULL || items == NULL ||
-        (r->which != NULL && r->gathered == NULL))
+    if (r->block == NULL || items == NULL)
         status = inv_fail(err, INV_MEMORY,
                           "out of memory ranking %zu documents", r->count);
     for (size_t at = 0; at < count && status == INV_OK; at += QUERY_BLOCK) {
@@ -93,17 +103,11 @@ static enum inv_status rank(struct ranking *r, const float *queries,
         for (size_t i = 0; i < rows; i++)
             inv_topk_init(&heaps[i], items + i * depth, depth);
         rank_block(r, queries + at * r->dim, rows, heaps);
-        for (size_t i = 0; i < rows; i++) {
-            inv_topk_sort(&heaps[i]);
-            for (size_t j = 0; j < depth; j++) {
-                ids[(at + i) * depth + j] = heaps[i].items[j].entry;
-                if (scores != NULL)
-                    scores[(at + i) * depth + j] = heaps[i].items[j].score;
-            }
-        }
+        for (size_t i = 0; i < rows; i++)
+            take(&heaps[i], depth, ids + (at + i) * depth,
+                 scores != NULL ? scores + (at + i) * depth : NULL);
     }
     free(r->block);
-    free(r->gathered);
     free(items);
     return status;
 }

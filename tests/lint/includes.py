@@ -30,7 +30,7 @@ LIBRARIES = {
     "omp.h": ("index/faiss*",),
     "curl/*": ("cli/client.c",),
     "utf8proc.h": ("encoders/text/*",),
-    "zlib.h": ("cli/lines.c",),
+    "zlib.h": ("cli/lines.c", "encoders/adapters/npz.c"),
     "*intrin.h": ("base/kernels*.c", "base/crc32c.c"),
     "cblas.h": ("base/*", "encoders/*"),
     "lapacke.h": ("encoders/*",),
