@@ -63,10 +63,9 @@ static enum inv_status show(struct inv_collection *c, const char *name,
     if (adapter != NULL)
         inv_adapters_put(models, adapter, true, out);
     inv_ref_put(view);
-    return adapter != NULL
-               ? INV_OK
-               : inv_fail(err, INV_NOT_FOUND, "there is no adapter \"%.64s\"",
-                          name);
+    return adapter != NULL ? INV_OK
+                           : inv_fail(err, INV_NOT_FOUND,
+                                      "there is no adapter \"%.64s\"", name);
 }
 
 static enum inv_status export(struct inv_collection *c,
@@ -77,28 +76,25 @@ static enum inv_status export(struct inv_collection *c,
     const char *name = request->parts[4];
     const struct inv_stored_adapter *adapter =
         inv_models_adapter(inv_view_models(view), name);
-    bool npz = false;
-    bool forward = false;
-    enum inv_status status =
-        word_argument(request, "format", "safetensors", "npz", &npz, err);
+    bool npz = false; bool forward = false;
+    enum inv_status status = word_argument(request, "format", "safetensors",
+                                           "npz", &npz, err);
     if (status == INV_OK)
         status = word_argument(request, "direction", "backward", "forward",
                                &forward, err);
     if (status == INV_OK && adapter == NULL)
         status = inv_fail(err, INV_NOT_FOUND, "there is no adapter \"%.64s\"",
                           name);
-    if (status == INV_OK)
-        status =
-            inv_adapters_export(adapter, npz, forward, &response->body, err);
-    if (status == INV_OK) {
-        response->content_type = "application/octet-stream";
-        inv_response_header(response, "Content-Disposition",
-                            "attachment; filename=\"%s%s.%s\"", adapter->name,
-                            forward ? "-forward" : "",
-                            npz ? "npz" : "safetensors");
-    }
-    inv_ref_put(view);
-    return status;
+    if (status == INV_OK) status = inv_adapters_export(adapter, npz, forward,
+                                                       &response->body, err);
+    if (status ==
+        INV_OK){response->content_type = "application/octet-stream";
+                inv_response_header(response, "Content-Disposition",
+                                    "attachment; filename=\"%s%s.%s\"",
+                                    adapter->name, forward ? "-forward" : "",
+                                    npz ? "npz" : "safetensors");}
+inv_ref_put(view);
+return status;
 }
 
 INV_HANDLER(inv_api_adapter_get) {
@@ -239,8 +235,8 @@ static enum inv_status read_compose(const inv_json *root, const char **first,
         status = inv_json_get_string(root, "", "second", INV_NAME_MAX, second,
                                      &len, err);
     if (status == INV_OK)
-        status =
-            inv_json_get_string(root, "", "name", INV_NAME_MAX, name, &len, err);
+        status = inv_json_get_string(root, "", "name", INV_NAME_MAX, name, &len,
+                                     err);
     if (status == INV_OK && *name != NULL) {
         status = inv_check_name("adapter", *name, len, err);
         if (status != INV_OK)
@@ -289,8 +285,8 @@ INV_HANDLER(inv_api_compatibility) {
     if (status != INV_OK)
         return status;
     struct inv_view *view = inv_gallery_view(c->gallery);
-    status = inv_adapters_compatibility(inv_view_models(view), &response->body,
-                                        err);
+    status =
+        inv_adapters_compatibility(inv_view_models(view), &response->body, err);
     inv_ref_put(view);
     inv_ref_put(c);
     return status;
@@ -302,11 +298,11 @@ INV_HANDLER(inv_api_calibration) {
     uint64_t count = INV_CALIBRATION_DEFAULT;
     enum inv_status status = inv_api_collection(app, request, 2, &c, err);
     if (status == INV_OK)
-        status = number_argument(request, "n", 1, INV_CALIBRATION_MAX, &count,
-                                 err);
+        status =
+            number_argument(request, "n", 1, INV_CALIBRATION_MAX, &count, err);
     if (status == INV_OK)
-        status = number_argument(request, "seed", 0, INT64_MAX, &wanted.seed,
-                                 err);
+        status =
+            number_argument(request, "seed", 0, INT64_MAX, &wanted.seed, err);
     if (status == INV_OK)
         status = word_argument(request, "method", "uniform", "leverage",
                                &wanted.leverage, err);
@@ -322,8 +318,8 @@ INV_HANDLER(inv_api_backfill) {
     uint64_t limit = INV_BACKFILL_DEFAULT;
     enum inv_status status = inv_api_collection(app, request, 2, &c, err);
     if (status == INV_OK)
-        status = number_argument(request, "limit", 1, INV_BACKFILL_MAX, &limit,
-                                 err);
+        status =
+            number_argument(request, "limit", 1, INV_BACKFILL_MAX, &limit, err);
     if (status == INV_OK)
         status = inv_backfill_write(c, inv_request_query(request, "model"),
                                     limit, &response->body, err);

@@ -50,10 +50,10 @@ static struct inv_meter jobs_waiting =
     INV_GAUGE("invar_jobs_open", "Jobs queued or running.", NULL, NULL);
 
 void inv_metrics_start(void) {
-    struct inv_meter *all[] = {&requests, &request_seconds, &stage_seconds,
-                               &written,  &documents,       &segments,
-                               &queue,    &jobs_waiting,    &upgrade_state,
-                               &upgrade_coverage, &upgrade_drift};
+    struct inv_meter *all[] = {
+        &requests,      &request_seconds,  &stage_seconds, &written,
+        &documents,     &segments,         &queue,         &jobs_waiting,
+        &upgrade_state, &upgrade_coverage, &upgrade_drift};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         inv_metric_register(all[i]);
 }

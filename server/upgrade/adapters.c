@@ -96,8 +96,8 @@ enum inv_status inv_adapters_add(struct inv_collection *collection,
     enum inv_status status = inv_adapter_file_write(
         adapter->backward, INV_ADAPTER_SAFETENSORS, NULL, &add.backward, err);
     if (status == INV_OK && adapter->forward != NULL)
-        status = inv_adapter_file_write(adapter->forward, INV_ADAPTER_SAFETENSORS,
-                                   NULL, &add.forward, err);
+        status = inv_adapter_file_write(
+            adapter->forward, INV_ADAPTER_SAFETENSORS, NULL, &add.forward, err);
     if (status == INV_OK) {
         struct inv_models_change change = {
             .collection = collection, .apply = apply_add, .ctx = &add};
@@ -193,6 +193,21 @@ static enum inv_status rename_ends(const struct inv_adapter *adapter,
     return inv_adapter_new(&parts, out, err);
 }
 
+/* It is shown as a part of our own JSON. */
+static enum inv_status check_report(const struct inv_buf *report,
+                                    struct inv_err *err) {
+    inv_json *json = NULL;
+    struct inv_err why = {0};
+    bool object = inv_json_parse_plain(report->data, report->len, &json,
+                                       &why) == INV_OK &&
+                  inv_json_kind(json) == INV_JSON_OBJECT;
+    inv_json_free(json);
+    return object ? INV_OK
+                  : inv_fail(err, INV_INVALID,
+                             "the report in the file is not a JSON object%s%s",
+                             why.text[0] == '\0' ? "" : ": ", why.text);
+}
+
 static enum inv_status import_into(struct inv_collection *collection,
                                    const struct inv_models *models,
                                    const struct inv_adapter_import *import,
@@ -248,6 +263,8 @@ enum inv_status inv_adapters_import(struct inv_collection *collection,
         import->bytes, import->len,
         import->npz ? INV_ADAPTER_NPZ : INV_ADAPTER_SAFETENSORS, &file, &report,
         err);
+    if (status == INV_OK && report.len > 0)
+        status = check_report(&report, err);
     if (status == INV_OK)
         status = import_into(collection, inv_view_models(view), import, file,
                              report.len > 0 ? report.data : "{}", name, err);
@@ -266,9 +283,9 @@ enum inv_status inv_adapters_export(const struct inv_stored_adapter *adapter,
         return inv_fail(err, INV_NOT_FOUND,
                         "adapter %s has no %s direction: it was imported",
                         adapter->name, forward ? "forward" : "backward");
-    return inv_adapter_file_write(bridge->adapter,
-                             npz ? INV_ADAPTER_NPZ : INV_ADAPTER_SAFETENSORS,
-                             adapter->report, out, err);
+    return inv_adapter_file_write(
+        bridge->adapter, npz ? INV_ADAPTER_NPZ : INV_ADAPTER_SAFETENSORS,
+        adapter->report, out, err);
 }
 
 /* ---- composing ---- */
@@ -295,9 +312,10 @@ static enum inv_status find_both(const struct inv_models *models,
     }
     if (found[0]->to != found[1]->from)
         return inv_fail(
-            err, INV_INVALID, "%s ends at %s, %s begins at %s: they do not join",
-            found[0]->name, inv_models_space(models, found[0]->to)->name,
-            found[1]->name, inv_models_space(models, found[1]->from)->name);
+            err, INV_INVALID,
+            "%s ends at %s, %s begins at %s: they do not join", found[0]->name,
+            inv_models_space(models, found[0]->to)->name, found[1]->name,
+            inv_models_space(models, found[1]->from)->name);
     return INV_OK;
 }
 
@@ -315,9 +333,8 @@ static enum inv_status compose_into(struct inv_collection *collection,
         pair[0]->backward.adapter, pair[1]->backward.adapter, &backward, err);
     if (status == INV_OK && pair[0]->forward.adapter != NULL &&
         pair[1]->forward.adapter != NULL)
-        status =
-            inv_adapter_compose(pair[1]->forward.adapter,
-                                pair[0]->forward.adapter, &forward, err);
+        status = inv_adapter_compose(pair[1]->forward.adapter,
+                                     pair[0]->forward.adapter, &forward, err);
     compose_scores(&pair[0]->backward.scores, &pair[1]->backward.scores,
                    &scores);
     inv_buf_printf(&report, "{\"composed\":[\"%s\",\"%s\"]}", pair[0]->name,

@@ -16,9 +16,9 @@ struct inv_new_adapter {
     const char *kind, *verdict;
     double break_even;
     bool degraded;
-    const char *request, *report; /* JSON */
+    const char *request, *report;                 /* JSON */
     const struct inv_adapter *backward, *forward; /* forward NULL: none */
-    const struct inv_score_map *scores; /* of backward; NULL: none */
+    const struct inv_score_map *scores;           /* of backward; NULL: none */
 };
 
 /* One transaction; the picture has it with the commit. name: the one that it

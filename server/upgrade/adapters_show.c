@@ -239,7 +239,8 @@ static void put_table(const struct table *t, struct inv_buf *out) {
         put_text(out, "adapter", t->shown->name);
     else
         inv_buf_puts(out, ",\"adapter\":null");
-    inv_buf_printf(out, ",\"queries\":%.0f,\"metric\":\"ndcg@10\"}", t->queries);
+    inv_buf_printf(out, ",\"queries\":%.0f,\"metric\":\"ndcg@10\"}",
+                   t->queries);
 }
 
 enum inv_status inv_adapters_compatibility(const struct inv_models *models,

@@ -25,7 +25,7 @@ struct inv_backfill {
     struct prediction {
         int64_t doc;
         double residual; /* NAN: not predicted */
-    } *items; /* documents without a vector then, ascending by doc */
+    } * items;           /* documents without a vector then, ascending by doc */
     size_t count;
     bool made;
 };
@@ -63,8 +63,8 @@ static enum inv_status learn(const struct filling *f,
     bool cosine = f->models->settings->settings.metric == INV_COSINE;
     size_t dx = f->space->settings->settings.dim;
     size_t dy = f->models->settings->settings.dim;
-    size_t want = d->both < INV_BACKFILL_PAIRS_MAX ? d->both
-                                                   : INV_BACKFILL_PAIRS_MAX;
+    size_t want =
+        d->both < INV_BACKFILL_PAIRS_MAX ? d->both : INV_BACKFILL_PAIRS_MAX;
     float *x = malloc((want * dx + 1) * sizeof *x);
     float *y = malloc((want * dy + 1) * sizeof *y);
     enum inv_status status = INV_OK;
@@ -79,9 +79,9 @@ static enum inv_status learn(const struct filling *f,
         /* pair `seen` of both is the count-th of want, evenly */
         if (seen++ * want / d->both < count)
             continue;
-        status = inv_upgrade_vector(f->view, item->other_part,
-                                    item->other_entry, dx, cosine,
-                                    x + count * dx, err);
+        status =
+            inv_upgrade_vector(f->view, item->other_part, item->other_entry, dx,
+                               cosine, x + count * dx, err);
         if (status == INV_OK)
             status = inv_upgrade_vector(f->view, item->part, item->entry, dy,
                                         cosine, y + count * dy, err);
@@ -227,8 +227,8 @@ static struct candidate *candidates(const struct filling *f,
                                              .entry = (uint32_t)entry},
                                 .accesses = inv_access_get(access, item->doc),
                                 .residual = item->residual};
-        c->entry = inv_upgrade_entry(f->view, c->document.part,
-                                     c->document.entry);
+        c->entry =
+            inv_upgrade_entry(f->view, c->document.part, c->document.entry);
         c->worth = (1 + (double)c->accesses) *
                    (isnan(item->residual) ? 1 : item->residual);
         ++*count;
@@ -255,8 +255,8 @@ static enum inv_status write_list(const struct filling *f,
         if (found) {
             inv_buf_puts(out, comma);
             inv_buf_append(out, one.data, one.len);
-            inv_buf_printf(out, ",\"accesses\":%u,\"residual\":",
-                           list[i].accesses);
+            inv_buf_printf(out,
+                           ",\"accesses\":%u,\"residual\":", list[i].accesses);
             if (isnan(list[i].residual))
                 inv_buf_puts(out, "null}");
             else
@@ -291,8 +291,8 @@ static enum inv_status find_model(struct filling *f, const char *model,
                         "%s is the gallery's model: every document has its "
                         "vector",
                         f->space->name);
-    f->bridge = inv_models_bridge(models, f->space->space,
-                                  models->spaces[0].space);
+    f->bridge =
+        inv_models_bridge(models, f->space->space, models->spaces[0].space);
     return INV_OK;
 }
 
@@ -309,9 +309,9 @@ static enum inv_status fill(struct filling *f, const char *model, size_t limit,
     if (status == INV_OK) {
         list = candidates(f, backfill, &count);
         if (list == NULL)
-            status = inv_fail(err, INV_MEMORY,
-                              "out of memory for %zu documents",
-                              backfill->count);
+            status =
+                inv_fail(err, INV_MEMORY, "out of memory for %zu documents",
+                         backfill->count);
     }
     pthread_mutex_unlock(&backfill->lock);
     if (status == INV_OK)

@@ -23,7 +23,7 @@
 #define INV_BACKFILL_PAIRS_MAX 20000
 #define INV_BACKFILL_PAIRS_MIN 20
 
-struct inv_backfill; /* a member of the collection */
+struct inv_backfill;                         /* a member of the collection */
 struct inv_backfill *inv_backfill_new(void); /* NULL: out of memory */
 void inv_backfill_free(struct inv_backfill *backfill);
 

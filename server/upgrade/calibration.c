@@ -36,7 +36,7 @@ enum inv_status inv_calibration_put(const struct inv_view *view,
 struct choosing {
     const struct inv_calibration *request;
     const struct inv_view *view;
-    const struct inv_settings *settings; /* of the gallery's space */
+    const struct inv_settings *settings;      /* of the gallery's space */
     const struct inv_upgrade_document **open; /* without a new vector */
     size_t open_count;
     uint32_t *chosen; /* of open */
@@ -91,8 +91,8 @@ static enum inv_status choose(struct choosing *c,
     for (size_t i = 0; i < documents->count; i++)
         if (!documents->items[i].both)
             c->open[c->open_count++] = &documents->items[i];
-    c->count = c->open_count < c->request->count ? c->open_count
-                                                 : c->request->count;
+    c->count =
+        c->open_count < c->request->count ? c->open_count : c->request->count;
     if (c->request->leverage && c->count > INV_CALIBRATION_ROWS)
         c->count = INV_CALIBRATION_ROWS;
     c->chosen = malloc((c->count + 1) * sizeof *c->chosen);

@@ -27,9 +27,9 @@ static enum inv_status parse(const struct inv_models *models, const char *text,
     if (status == INV_OK)
         status = inv_json_allow(json, "", keys, err);
     if (status == INV_OK)
-        status = inv_json_get_string(
-            json, "", "model", 2 * INV_MODEL_NAME_MAX + 1, &model, &model_len,
-            err);
+        status =
+            inv_json_get_string(json, "", "model", 2 * INV_MODEL_NAME_MAX + 1,
+                                &model, &model_len, err);
     if (status == INV_OK)
         status = inv_json_get_bool(json, "", "force", &out->force, err);
     if (status == INV_OK && model == NULL)
@@ -51,8 +51,8 @@ static enum inv_status check(const struct inv_view *view,
     const struct inv_models *models = inv_view_models(view);
     const struct inv_space *target = cutover->target;
     if (target->space == inv_view_gallery(view))
-        return inv_fail(err, INV_CONFLICT,
-                        "%s is the gallery's model already", target->name);
+        return inv_fail(err, INV_CONFLICT, "%s is the gallery's model already",
+                        target->name);
     if (models->target != target->space)
         return inv_fail(err, INV_CONFLICT,
                         "no upgrade to %s is under way (state %s): activate "
@@ -74,8 +74,8 @@ enum inv_status inv_work_cutover(const struct inv_work *work,
     struct inv_collection *c = work->collection;
     struct cutover cutover = {.target = NULL};
     struct inv_view *view = inv_gallery_view(c->gallery);
-    enum inv_status status = parse(inv_view_models(view), request,
-                                   strlen(request), &cutover, err);
+    enum inv_status status =
+        parse(inv_view_models(view), request, strlen(request), &cutover, err);
     /* A restart between the step and the end of the job: it is done. */
     bool done = status == INV_OK &&
                 cutover.target->space == inv_view_gallery(view) &&

@@ -24,8 +24,7 @@ static struct inv_upgrade_document describe(const struct inv_view *view,
     size_t other_part = 0;
     size_t other_entry = 0;
     int64_t doc = view->parts[part].entries->items[entry].doc;
-    bool both =
-        inv_view_find_doc(view, other, doc, &other_part, &other_entry);
+    bool both = inv_view_find_doc(view, other, doc, &other_part, &other_entry);
     return (struct inv_upgrade_document){.doc = doc,
                                          .part = (uint32_t)part,
                                          .entry = (uint32_t)entry,
@@ -51,8 +50,8 @@ enum inv_status inv_upgrade_documents_list(const struct inv_view *view,
         const struct inv_part *part = &view->parts[p];
         if (inv_part_space(part) != space)
             continue;
-        for (size_t e = next_live(part, 0); e < part->count && out->count < most;
-             e = next_live(part, e + 1)) {
+        for (size_t e = next_live(part, 0);
+             e < part->count && out->count < most; e = next_live(part, e + 1)) {
             out->items[out->count] = describe(view, p, e, other);
             out->both += out->items[out->count].both;
             out->count++;
@@ -85,8 +84,8 @@ size_t inv_upgrade_documents_both(const struct inv_view *view, int64_t space,
 enum inv_status inv_upgrade_codes(const struct inv_view *view, uint32_t part,
                                   uint32_t entry, struct inv_codes *out,
                                   struct inv_err *err) {
-    return inv_vlog_get(view->logs, &inv_upgrade_entry(view, part, entry)->place,
-                        out, err);
+    return inv_vlog_get(view->logs,
+                        &inv_upgrade_entry(view, part, entry)->place, out, err);
 }
 
 enum inv_status inv_upgrade_vector(const struct inv_view *view, uint32_t part,

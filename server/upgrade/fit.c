@@ -56,10 +56,9 @@ static void propose_name(const struct inv_fit_request *request,
     enum inv_adapter_kind kind = result->method.kind;
     bool lambda = kind == INV_ADAPTER_PATH || kind == INV_ADAPTER_CONTRASTIVE ||
                   kind == INV_ADAPTER_PAPER;
-    int len =
-        snprintf(out, size, "%s-to-%s-%s%s", request->from->name,
-                 request->to->name, lambda ? "lambda_orthogonal-" : "",
-                 inv_adapter_kind_name(kind));
+    int len = snprintf(out, size, "%s-to-%s-%s%s", request->from->name,
+                       request->to->name, lambda ? "lambda_orthogonal-" : "",
+                       inv_adapter_kind_name(kind));
     double kappa = kind == INV_ADAPTER_CONTRASTIVE ? request->options.kappa
                    : lambda                        ? result->method.knob
                                                    : -1;
@@ -82,9 +81,8 @@ static enum inv_status write_report(const struct inv_fit_request *request,
         inv_buf_printf(out, ",\"labels\":%zu,\"unlabelled\":%zu",
                        input->data.classes, input->unlabelled);
     inv_buf_putc(out, '}');
-    return out->failed
-               ? inv_fail(err, INV_MEMORY, "out of memory for a report")
-               : INV_OK;
+    return out->failed ? inv_fail(err, INV_MEMORY, "out of memory for a report")
+                       : INV_OK;
 }
 
 static enum inv_status store(const struct inv_work *work, const char *text,
@@ -173,8 +171,7 @@ enum inv_status inv_work_fit(const struct inv_work *work, const char *request,
     struct inv_fit_input input = {.view = NULL};
     struct inv_view *view = NULL;
     uint64_t start = inv_now_ns();
-    enum inv_status status =
-        gather(work, request, &parsed, &view, &input, err);
+    enum inv_status status = gather(work, request, &parsed, &view, &input, err);
     uint64_t gathered = inv_now_ns();
     if (status == INV_OK &&
         !made_before(inv_view_models(view), request, &parsed, result))

@@ -17,10 +17,10 @@
 
 /* The body of POST .../adapters, against the models of a collection. */
 struct inv_fit_request {
-    char name[INV_NAME_MAX + 1]; /* "": made from models and method */
+    char name[INV_NAME_MAX + 1];       /* "": made from models and method */
     const struct inv_space *from, *to; /* of the picture it was read with */
     struct inv_fit_method methods[INV_FIT_METHODS_MAX];
-    size_t count; /* more than one: the report chooses */
+    size_t count;                   /* more than one: the report chooses */
     struct inv_fit_options options; /* from, to point into the picture */
     char label_field[INV_FIELD_KEY_MAX + 1]; /* "": none */
 };
@@ -55,7 +55,7 @@ struct inv_fit_input {
     void *owned[24]; /* arrays that data points to */
     size_t owned_count;
     struct inv_arena arena; /* texts of labels */
-    size_t unknown; /* ids that queries name and the gallery does not hold */
+    size_t unknown;    /* ids that queries name and the gallery does not hold */
     size_t unlabelled; /* documents without a label, where labels are read */
 };
 

@@ -82,15 +82,14 @@ static enum inv_status gather_rows(const struct inv_work *work,
         const struct inv_upgrade_document *item = &d->items[i];
         if (told_to_stop(work, i, d->count))
             return inv_fail(err, INV_CANCELLED, "cancelled");
-        status = inv_upgrade_vector(in->view, item->part, item->entry,
-                                    data->old_dim, data->cosine,
-                                    old + i * data->old_dim, err);
+        status =
+            inv_upgrade_vector(in->view, item->part, item->entry, data->old_dim,
+                               data->cosine, old + i * data->old_dim, err);
         has_new[i] = item->both;
         if (status == INV_OK && item->both)
-            status = inv_upgrade_vector(in->view, item->other_part,
-                                        item->other_entry, data->new_dim,
-                                        data->cosine, new + i * data->new_dim,
-                                        err);
+            status = inv_upgrade_vector(
+                in->view, item->other_part, item->other_entry, data->new_dim,
+                data->cosine, new + i * data->new_dim, err);
     }
     data->old_documents = old;
     data->new_documents = new;
@@ -112,8 +111,8 @@ static enum inv_status gather_tokens(const struct inv_work *work,
         const struct inv_upgrade_document *item = &d->items[i];
         if (told_to_stop(work, i, d->count))
             return inv_fail(err, INV_CANCELLED, "cancelled");
-        status = inv_upgrade_codes(in->view, item->part, item->entry, &old[i],
-                                   err);
+        status =
+            inv_upgrade_codes(in->view, item->part, item->entry, &old[i], err);
         new[i] = (struct inv_codes){.rows = 0};
         has_new[i] = item->both;
         if (status == INV_OK && item->both)
@@ -193,7 +192,8 @@ static enum inv_status take_label(void *ctx, const struct inv_document_row *row,
     enum inv_status status =
         inv_json_parse_plain(row->payload, row->payload_len, &json, err);
     if (status == INV_OK)
-        status = inv_json_row(json, "", labels->schema->fields, 1, &values, err);
+        status =
+            inv_json_row(json, "", labels->schema->fields, 1, &values, err);
     inv_json_free(json);
     if (status == INV_OK && values != NULL && values->count > 0)
         status = number_of(labels, &values->items[0].value,
@@ -209,10 +209,10 @@ static enum inv_status gather_labels(struct inv_collection *c,
                                      struct inv_err *err) {
     size_t count = in->documents->count;
     struct inv_field field = {request->label_field, INV_FIELD_ANY};
-    struct labels labels = {.input = in,
-                            .schema = inv_schema_new(&field, 1),
-                            .numbers = inv_fit_input_alloc(
-                                in, count * sizeof *labels.numbers)};
+    struct labels labels = {
+        .input = in,
+        .schema = inv_schema_new(&field, 1),
+        .numbers = inv_fit_input_alloc(in, count * sizeof *labels.numbers)};
     enum inv_status status = INV_OK;
     if (labels.schema == NULL || labels.numbers == NULL)
         status = no_memory(count, err);
@@ -238,17 +238,16 @@ static enum inv_status gather_labels(struct inv_collection *c,
 enum inv_status inv_fit_gather(const struct inv_work *work,
                                const struct inv_fit_request *request,
                                struct inv_view *view, struct inv_db *db,
-                               struct inv_fit_input *out,
-                               struct inv_err *err) {
+                               struct inv_fit_input *out, struct inv_err *err) {
     const struct inv_settings *old = &request->to->settings->settings;
     const struct inv_settings *new = &request->from->settings->settings;
-    *out = (struct inv_fit_input){
-        .view = inv_ref_get(view),
-        .data = {.multi = old->multi,
-                 .cosine = old->metric == INV_COSINE,
-                 .old_dim = old->dim,
-                 .new_dim = new->dim},
-        .documents = calloc(1, sizeof *out->documents)};
+    *out =
+        (struct inv_fit_input){.view = inv_ref_get(view),
+                               .data = {.multi = old->multi,
+                                        .cosine = old->metric == INV_COSINE,
+                                        .old_dim = old->dim,
+                                        .new_dim = new->dim},
+                               .documents = calloc(1, sizeof *out->documents)};
     inv_arena_init(&out->arena, INV_REQUEST_ARENA_MAX);
     if (out->documents == NULL)
         return no_memory(1, err);

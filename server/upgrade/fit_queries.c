@@ -18,7 +18,7 @@ struct gathering {
     const struct inv_fit_request *request;
     struct inv_fit_input *in;
     struct inv_intern ids, slices;
-    struct inv_buf new_rows, old_rows; /* floats */
+    struct inv_buf new_rows, old_rows;     /* floats */
     struct inv_buf new_counts, old_counts; /* size_t tokens of each query */
     struct inv_buf has_old, use;           /* bool, uint8_t */
     struct inv_buf slice, relevant;        /* uint32_t */
@@ -41,8 +41,7 @@ static enum inv_status take_relevant(struct gathering *g, const char *text,
         const char *id = inv_json_string(inv_json_at(json, i), &len);
         uint32_t row = inv_intern_find(&g->ids, id, len);
         bool known = row != INV_INTERN_NONE;
-        for (size_t at = begin; known && at < g->relevant.len;
-             at += sizeof row)
+        for (size_t at = begin; known && at < g->relevant.len; at += sizeof row)
             if (memcmp(g->relevant.data + at, &row, sizeof row) == 0)
                 known = false; /* named twice: once is enough */
         if (known)
@@ -74,8 +73,7 @@ static enum inv_status take_slice(struct gathering *g, const char *label,
 static enum inv_status take_vector(struct gathering *g, struct inv_buf *out,
                                    const void *bytes, size_t len, size_t rows,
                                    size_t dim, struct inv_err *err) {
-    if (len != rows * dim * sizeof(float) ||
-        (!g->in->data.multi && rows != 1))
+    if (len != rows * dim * sizeof(float) || (!g->in->data.multi && rows != 1))
         return inv_fail(err, INV_CORRUPT,
                         "a stored query has %zu bytes for %zu vectors of %zu "
                         "dimensions",
@@ -104,11 +102,10 @@ static enum inv_status take_query(void *ctx, const struct inv_query_row *row,
         take_vector(g, &g->new_rows, row->vector, row->vector_len, row->rows,
                     data->new_dim, err);
     if (status == INV_OK)
-        status =
-            take_vector(g, &g->old_rows, old ? row->old_vector : zeros,
-                        old ? row->old_vector_len
-                            : old_rows * data->old_dim * sizeof(float),
-                        old_rows, data->old_dim, err);
+        status = take_vector(g, &g->old_rows, old ? row->old_vector : zeros,
+                             old ? row->old_vector_len
+                                 : old_rows * data->old_dim * sizeof(float),
+                             old_rows, data->old_dim, err);
     if (status == INV_OK && row->relevant != NULL)
         status = take_relevant(g, row->relevant, err);
     if (status == INV_OK)
@@ -130,15 +127,16 @@ static enum inv_status number_ids(struct gathering *g, struct inv_err *err) {
     enum inv_status status = INV_OK;
     for (size_t i = 0; status == INV_OK && i < d->count; i++) {
         uint32_t row = 0;
-        const struct inv_entry *entry = inv_upgrade_entry(
-            g->in->view, d->items[i].part, d->items[i].entry);
+        const struct inv_entry *entry =
+            inv_upgrade_entry(g->in->view, d->items[i].part, d->items[i].entry);
         status = inv_intern_add(&g->ids, entry->id, entry->id_len, &row, err);
     }
     return status;
 }
 
 /* The buffer's bytes become the input's. */
-static const void *keep(struct gathering *g, struct inv_buf *buf, bool *failed) {
+static const void *keep(struct gathering *g, struct inv_buf *buf,
+                        bool *failed) {
     void *memory = buf->failed ? NULL : inv_fit_input_alloc(g->in, buf->len);
     if (memory == NULL)
         *failed = true;
@@ -216,9 +214,9 @@ enum inv_status inv_fit_gather_queries(const struct inv_work *work,
                                 take_query, &g, err);
     if (status == INV_OK)
         status = hand_over(&g, err);
-    struct inv_buf *buffers[] = {
-        &g.new_rows, &g.old_rows, &g.new_counts, &g.old_counts, &g.has_old,
-        &g.use,      &g.slice,    &g.relevant,   &g.starts};
+    struct inv_buf *buffers[] = {&g.new_rows,   &g.old_rows, &g.new_counts,
+                                 &g.old_counts, &g.has_old,  &g.use,
+                                 &g.slice,      &g.relevant, &g.starts};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         inv_buf_release(buffers[i]);
     inv_intern_release(&g.ids);

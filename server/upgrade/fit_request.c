@@ -78,7 +78,8 @@ static enum inv_status read_choice(const inv_json *json,
     enum inv_status status =
         inv_json_get_string(json, "", "kind", 32, &kind, &len, err);
     if (status == INV_OK)
-        status = inv_json_get_string(json, "", "solver", 32, &solver, &len, err);
+        status =
+            inv_json_get_string(json, "", "solver", 32, &solver, &len, err);
     if (status != INV_OK || (kind == NULL && solver == NULL))
         return status;
     if (kind == NULL)
@@ -242,9 +243,8 @@ static enum inv_status read_models(const inv_json *json,
                      "be adapted"),
             "", "from");
     if (status == INV_OK)
-        status =
-            inv_json_get_string(json, "", "to", 2 * INV_MODEL_NAME_MAX + 1, &to,
-                                &len, err);
+        status = inv_json_get_string(json, "", "to", 2 * INV_MODEL_NAME_MAX + 1,
+                                     &to, &len, err);
     if (status != INV_OK)
         return status;
     out->to = gallery;
@@ -352,10 +352,9 @@ static enum inv_status check_kind(const struct inv_models *models,
         return inv_fail(err, INV_INVALID,
                         "adapters are fitted and judged by cosine or inner "
                         "product; the collection's metric is l2");
-    bool single_only =
-        request->count == 1 &&
-        (request->methods[0].kind == INV_ADAPTER_CONTRASTIVE ||
-         request->methods[0].kind == INV_ADAPTER_SIMPLEX);
+    bool single_only = request->count == 1 &&
+                       (request->methods[0].kind == INV_ADAPTER_CONTRASTIVE ||
+                        request->methods[0].kind == INV_ADAPTER_SIMPLEX);
     if (settings->multi && single_only)
         return inv_fail(err, INV_INVALID,
                         "%s is for single vectors, the collection's kind is "

@@ -25,7 +25,8 @@ static size_t slot_of(const struct inv_intern *table, const char *text,
 static size_t seek(const struct inv_intern *table, const char *text,
                    size_t len) {
     size_t slot = slot_of(table, text, len);
-    for (; table->slots[slot] != 0; slot = (slot + 1) & (table->slot_count - 1)) {
+    for (; table->slots[slot] != 0;
+         slot = (slot + 1) & (table->slot_count - 1)) {
         const struct inv_intern_text *there =
             &table->texts[table->slots[slot] - 1];
         if (there->len == len && memcmp(there->text, text, len) == 0)

@@ -15,7 +15,7 @@ struct inv_intern {
     struct inv_intern_text {
         const char *text;
         size_t len;
-    } *texts; /* count */
+    } * texts; /* count */
     size_t count, cap;
     uint32_t *slots; /* number + 1; 0: free */
     size_t slot_count;
