@@ -68,40 +68,43 @@ static enum inv_status show(struct inv_collection *c, const char *name,
                                       "there is no adapter \"%.64s\"", name);
 }
 
-static enum inv_status export(struct inv_collection *c,
-                              const struct inv_request *request,
-                              struct inv_response *response,
-                              struct inv_err *err) {
+static enum inv_status give_file(struct inv_collection *c,
+                                 const struct inv_request *request,
+                                 struct inv_response *response,
+                                 struct inv_err *err) {
     struct inv_view *view = inv_gallery_view(c->gallery);
     const char *name = request->parts[4];
     const struct inv_stored_adapter *adapter =
         inv_models_adapter(inv_view_models(view), name);
-    bool npz = false; bool forward = false;
-    enum inv_status status = word_argument(request, "format", "safetensors",
-                                           "npz", &npz, err);
+    enum inv_adapter_format format = INV_ADAPTER_NPZ;
+    bool forward = false;
+    enum inv_status status = inv_adapter_format_parse(
+        inv_request_query(request, "format"), &format, err);
     if (status == INV_OK)
         status = word_argument(request, "direction", "backward", "forward",
                                &forward, err);
     if (status == INV_OK && adapter == NULL)
-        status = inv_fail(err, INV_NOT_FOUND, "there is no adapter \"%.64s\"",
-                          name);
-    if (status == INV_OK) status = inv_adapters_export(adapter, npz, forward,
-                                                       &response->body, err);
-    if (status ==
-        INV_OK){response->content_type = "application/octet-stream";
-                inv_response_header(response, "Content-Disposition",
-                                    "attachment; filename=\"%s%s.%s\"",
-                                    adapter->name, forward ? "-forward" : "",
-                                    npz ? "npz" : "safetensors");}
-inv_ref_put(view);
-return status;
+        status =
+            inv_fail(err, INV_NOT_FOUND, "there is no adapter \"%.64s\"", name);
+    if (status == INV_OK)
+        status =
+            inv_adapters_export(adapter, format, forward, &response->body, err);
+    if (status == INV_OK) {
+        response->content_type = "application/octet-stream";
+        inv_response_header(response, "Content-Disposition",
+                            "attachment; filename=\"%s%s.%s\"", adapter->name,
+                            forward ? "-forward" : "",
+                            inv_adapter_format_name(format));
+    }
+    inv_ref_put(view);
+    return status;
 }
 
 INV_HANDLER(inv_api_adapter_get) {
     struct inv_collection *c = NULL;
     enum inv_status status = inv_api_collection(app, request, 2, &c, err);
     if (status == INV_OK && inv_request_query(request, "format") != NULL)
-        status = export(c, request, response, err);
+        status = give_file(c, request, response, err);
     else if (status == INV_OK &&
              inv_request_query(request, "direction") != NULL)
         status = inv_fail(err, INV_INVALID,
@@ -176,7 +179,7 @@ static enum inv_status take_file(struct inv_collection *c,
                                  const struct inv_request *request,
                                  struct inv_response *response,
                                  struct inv_err *err) {
-    struct inv_adapter_import import = {
+    struct inv_adapter_import wanted = {
         .bytes = request->body,
         .len = request->body_len,
         .name = inv_request_query(request, "name"),
@@ -185,14 +188,15 @@ static enum inv_status take_file(struct inv_collection *c,
     char name[INV_NAME_MAX + 1];
     enum inv_status status =
         inv_api_media(request, "application/octet-stream", err);
+    enum inv_adapter_format format = INV_ADAPTER_NPZ; /* the bytes tell */
     if (status == INV_OK)
-        status = word_argument(request, "format", "safetensors", "npz",
-                               &import.npz, err);
-    if (status == INV_OK && import.name != NULL)
+        status = inv_adapter_format_parse(inv_request_query(request, "format"),
+                                          &format, err);
+    if (status == INV_OK && wanted.name != NULL)
         status =
-            inv_check_name("adapter", import.name, strlen(import.name), err);
+            inv_check_name("adapter", wanted.name, strlen(wanted.name), err);
     if (status == INV_OK)
-        status = inv_adapters_import(c, &import, name, err);
+        status = inv_adapters_import(c, &wanted, name, err);
     if (status == INV_OK)
         status = show(c, name, &response->body, err);
     if (status == INV_OK)

@@ -125,8 +125,9 @@ static enum inv_status check_arguments(const struct inv_route *route,
     static const char *const put[] = {"mode", NULL};
     static const char *const bulk[] = {"model", NULL};
     static const char *const get[] = {"vectors", "model", NULL};
-    static const char *const import[] = {"format", "name", "from", "to", NULL};
-    static const char *const export[] = {"format", "direction", NULL};
+    static const char *const of_import[] = {"format", "name", "from", "to",
+                                            NULL};
+    static const char *const of_export[] = {"format", "direction", NULL};
     static const char *const calibration[] = {"n", "method", "seed", NULL};
     static const char *const backfill[] = {"limit", "model", NULL};
     const char *const *names = none;
@@ -141,9 +142,9 @@ static enum inv_status check_arguments(const struct inv_route *route,
     else if (route->handler == inv_api_search)
         names = inv_search_arguments;
     else if (route->handler == inv_api_adapter_post)
-        names = import;
+        names = of_import;
     else if (route->handler == inv_api_adapter_get)
-        names = export;
+        names = of_export;
     else if (route->handler == inv_api_calibration)
         names = calibration;
     else if (route->handler == inv_api_backfill)

@@ -5,7 +5,7 @@
 #include "server/upgrade/adapters.h"
 
 #include "base/clock.h"
-#include "encoders/adapters/adapter_file.h"
+#include "server/json/adapter_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,11 +93,11 @@ enum inv_status inv_adapters_add(struct inv_collection *collection,
                                  struct inv_err *err) {
     struct addition add = {
         .adapter = adapter, .collection = collection, .name = name};
-    enum inv_status status = inv_adapter_file_write(
+    enum inv_status status = inv_adapter_write(
         adapter->backward, INV_ADAPTER_SAFETENSORS, NULL, &add.backward, err);
     if (status == INV_OK && adapter->forward != NULL)
-        status = inv_adapter_file_write(
-            adapter->forward, INV_ADAPTER_SAFETENSORS, NULL, &add.forward, err);
+        status = inv_adapter_write(adapter->forward, INV_ADAPTER_SAFETENSORS,
+                                   NULL, &add.forward, err);
     if (status == INV_OK) {
         struct inv_models_change change = {
             .collection = collection, .apply = apply_add, .ctx = &add};
@@ -193,24 +193,9 @@ static enum inv_status rename_ends(const struct inv_adapter *adapter,
     return inv_adapter_new(&parts, out, err);
 }
 
-/* It is shown as a part of our own JSON. */
-static enum inv_status check_report(const struct inv_buf *report,
-                                    struct inv_err *err) {
-    inv_json *json = NULL;
-    struct inv_err why = {0};
-    bool object = inv_json_parse_plain(report->data, report->len, &json,
-                                       &why) == INV_OK &&
-                  inv_json_kind(json) == INV_JSON_OBJECT;
-    inv_json_free(json);
-    return object ? INV_OK
-                  : inv_fail(err, INV_INVALID,
-                             "the report in the file is not a JSON object%s%s",
-                             why.text[0] == '\0' ? "" : ": ", why.text);
-}
-
 static enum inv_status import_into(struct inv_collection *collection,
                                    const struct inv_models *models,
-                                   const struct inv_adapter_import *import,
+                                   const struct inv_adapter_import *wanted,
                                    const struct inv_adapter *file,
                                    const char *report, char *name,
                                    struct inv_err *err) {
@@ -220,10 +205,10 @@ static enum inv_status import_into(struct inv_collection *collection,
     struct inv_adapter_parts parts = inv_adapter_parts(file);
     char proposal[4 * INV_MODEL_NAME_MAX + 64];
     enum inv_status status = inv_models_find(
-        models, import->from != NULL ? import->from : parts.from, &from, err);
+        models, wanted->from != NULL ? wanted->from : parts.from, &from, err);
     if (status == INV_OK)
         status = inv_models_find(
-            models, import->to != NULL ? import->to : parts.to, &to, err);
+            models, wanted->to != NULL ? wanted->to : parts.to, &to, err);
     if (status == INV_OK && from == &models->spaces[0])
         status = inv_fail(err, INV_INVALID,
                           "the wrong direction: %s is the gallery's model; an "
@@ -236,7 +221,7 @@ static enum inv_status import_into(struct inv_collection *collection,
     const char *kind = inv_adapter_kind_name(parts.kind);
     snprintf(proposal, sizeof proposal, "%s-to-%s-%s", from->name, to->name,
              kind);
-    struct inv_new_adapter new = {.name = import->name,
+    struct inv_new_adapter new = {.name = wanted->name,
                                   .proposal = proposal,
                                   .from = from->space,
                                   .to = to->space,
@@ -253,21 +238,26 @@ static enum inv_status import_into(struct inv_collection *collection,
 }
 
 enum inv_status inv_adapters_import(struct inv_collection *collection,
-                                    const struct inv_adapter_import *import,
+                                    const struct inv_adapter_import *wanted,
                                     char name[INV_NAME_MAX + 1],
                                     struct inv_err *err) {
     struct inv_view *view = inv_gallery_view(collection->gallery);
     struct inv_adapter *file = NULL;
     struct inv_buf report = INV_BUF_INIT;
-    enum inv_status status = inv_adapter_file_read(
-        import->bytes, import->len,
-        import->npz ? INV_ADAPTER_NPZ : INV_ADAPTER_SAFETENSORS, &file, &report,
-        err);
-    if (status == INV_OK && report.len > 0)
-        status = check_report(&report, err);
+    /* What numpy.savez writes says nothing of itself: then the names of both
+     * models must have been given, and the matrix counts as least squares. */
+    struct inv_adapter_parts unless = {.kind = INV_ADAPTER_RIDGE,
+                                       .direction = INV_ADAPTER_BACKWARD,
+                                       .from = wanted->from,
+                                       .to = wanted->to,
+                                       .normalise = true};
+    bool named = wanted->from != NULL && wanted->to != NULL;
+    enum inv_status status =
+        inv_adapter_read(wanted->bytes, wanted->len, named ? &unless : NULL,
+                         &file, &report, err);
     if (status == INV_OK)
-        status = import_into(collection, inv_view_models(view), import, file,
-                             report.len > 0 ? report.data : "{}", name, err);
+        status = import_into(collection, inv_view_models(view), wanted, file,
+                             report.data, name, err);
     inv_adapter_free(file);
     inv_buf_release(&report);
     inv_ref_put(view);
@@ -275,7 +265,8 @@ enum inv_status inv_adapters_import(struct inv_collection *collection,
 }
 
 enum inv_status inv_adapters_export(const struct inv_stored_adapter *adapter,
-                                    bool npz, bool forward, struct inv_buf *out,
+                                    enum inv_adapter_format format,
+                                    bool forward, struct inv_buf *out,
                                     struct inv_err *err) {
     const struct inv_bridge *bridge =
         forward ? &adapter->forward : &adapter->backward;
@@ -283,9 +274,8 @@ enum inv_status inv_adapters_export(const struct inv_stored_adapter *adapter,
         return inv_fail(err, INV_NOT_FOUND,
                         "adapter %s has no %s direction: it was imported",
                         adapter->name, forward ? "forward" : "backward");
-    return inv_adapter_file_write(
-        bridge->adapter, npz ? INV_ADAPTER_NPZ : INV_ADAPTER_SAFETENSORS,
-        adapter->report, out, err);
+    return inv_adapter_write(bridge->adapter, format, adapter->report, out,
+                             err);
 }
 
 /* ---- composing ---- */

@@ -5,6 +5,7 @@
 #ifndef INV_SERVER_UPGRADE_ADAPTERS_H
 #define INV_SERVER_UPGRADE_ADAPTERS_H
 
+#include "server/json/adapter_file.h"
 #include "server/upgrade/change.h"
 
 /* What is to be stored; everything is the caller's. */
@@ -42,18 +43,18 @@ enum inv_status inv_adapters_delete(struct inv_collection *collection,
                                     const char *name,
                                     struct inv_err *err) INV_MUST_USE;
 
-/* from, to: names of models that the file's vectors are of; NULL: as the file
- * says. Stored with verdict NONE and the report that came with it. */
+/* A file in either format. from, to: names of models that its vectors are of;
+ * NULL: as the file says. Stored with verdict NONE and the report that came
+ * with it. */
 struct inv_adapter_import {
     const void *bytes;
     size_t len;
-    bool npz; /* else safetensors */
     const char *name, *from, *to;
 };
-/* INV_INVALID and INV_CORRUPT for the file, INV_DIMENSION with both numbers,
- * INV_INVALID for one that goes the other way. */
+/* As inv_adapter_read (server/json/adapter_file.h) for the file, INV_DIMENSION
+ * with both numbers, INV_INVALID for one that goes the other way. */
 enum inv_status inv_adapters_import(struct inv_collection *collection,
-                                    const struct inv_adapter_import *import,
+                                    const struct inv_adapter_import *wanted,
                                     char name[INV_NAME_MAX + 1],
                                     struct inv_err *err) INV_MUST_USE;
 
@@ -67,7 +68,8 @@ enum inv_status inv_adapters_compose(struct inv_collection *collection,
 
 /* The file of one direction. INV_NOT_FOUND when it has no such direction. */
 enum inv_status inv_adapters_export(const struct inv_stored_adapter *adapter,
-                                    bool npz, bool forward, struct inv_buf *out,
+                                    enum inv_adapter_format format,
+                                    bool forward, struct inv_buf *out,
                                     struct inv_err *err) INV_MUST_USE;
 
 /* {"name","from","to","kind","solver"?,"verdict","break_even","degraded",

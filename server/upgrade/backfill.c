@@ -59,7 +59,7 @@ struct filling {
 
 static enum inv_status learn(const struct filling *f,
                              const struct inv_upgrade_documents *d,
-                             struct inv_residual **out, struct inv_err *err) {
+                             struct inv_residual *out, struct inv_err *err) {
     bool cosine = f->models->settings->settings.metric == INV_COSINE;
     size_t dx = f->space->settings->settings.dim;
     size_t dy = f->models->settings->settings.dim;
@@ -88,7 +88,8 @@ static enum inv_status learn(const struct filling *f,
         count++;
     }
     if (status == INV_OK)
-        status = inv_residual_fit(f->bridge->adapter, x, y, count, out, err);
+        status = inv_residual_fit(f->bridge->adapter, x, y, count,
+                                  INV_RESIDUAL_RHO, out, err);
     free(x);
     free(y);
     return status;
@@ -100,15 +101,17 @@ static enum inv_status predict_one(const struct filling *f,
                                    float *row, double *out,
                                    struct inv_err *err) {
     const struct inv_settings *settings = &f->models->settings->settings;
-    if (residual == NULL) {
-        *out = (double)NAN;
+    float expected = 0;
+    *out = (double)NAN;
+    if (residual->map.w == NULL)
         return INV_OK;
-    }
     enum inv_status status =
         inv_upgrade_vector(f->view, item->part, item->entry, settings->dim,
                            settings->metric == INV_COSINE, row, err);
-    if (status == INV_OK)
-        inv_residual_predict(residual, row, 1, out);
+    if (status == INV_OK) {
+        inv_residual_predict(residual, row, 1, &expected);
+        *out = exp((double)expected);
+    }
     return status;
 }
 
@@ -116,7 +119,7 @@ static enum inv_status predict(const struct filling *f,
                                struct inv_backfill *backfill,
                                struct inv_err *err) {
     struct inv_upgrade_documents d = {.count = 0};
-    struct inv_residual *residual = NULL;
+    struct inv_residual residual = {.map = {.rows = 0}};
     const struct inv_settings *settings = &f->models->settings->settings;
     size_t open = 0;
     enum inv_status status = inv_upgrade_documents_list(
@@ -133,11 +136,11 @@ static enum inv_status predict(const struct filling *f,
         if (d.items[i].both)
             continue;
         items[open].doc = d.items[i].doc;
-        status = predict_one(f, residual, &d.items[i], row,
+        status = predict_one(f, &residual, &d.items[i], row,
                              &items[open].residual, err);
         open++;
     }
-    inv_residual_free(residual);
+    inv_residual_release(&residual);
     inv_upgrade_documents_release(&d);
     free(row);
     if (status != INV_OK) {

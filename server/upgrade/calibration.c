@@ -43,12 +43,6 @@ struct choosing {
     size_t count;
 };
 
-static int by_number(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a;
-    uint32_t y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* Of a gallery too large for a request: rows of a uniform sample. */
 static enum inv_status choose_by_leverage(struct choosing *c,
                                           struct inv_err *err) {
@@ -62,11 +56,8 @@ static enum inv_status choose_by_leverage(struct choosing *c,
         status = inv_fail(err, INV_MEMORY,
                           "out of memory for %zu vectors of %zu dimensions",
                           rows, dim);
-    if (status == INV_OK)
-        status = inv_sample_uniform(c->open_count, rows, c->request->seed,
-                                    sample, err);
-    if (status == INV_OK)
-        qsort(sample, rows, sizeof *sample, by_number);
+    else
+        inv_sample_uniform(c->open_count, rows, c->request->seed, sample);
     for (size_t i = 0; status == INV_OK && i < rows; i++)
         status = inv_upgrade_vector(
             c->view, c->open[sample[i]]->part, c->open[sample[i]]->entry, dim,
@@ -101,14 +92,10 @@ static enum inv_status choose(struct choosing *c,
                         c->count);
     if (c->count == 0)
         return INV_OK;
-    enum inv_status status =
-        c->request->leverage && c->count < c->open_count
-            ? choose_by_leverage(c, err)
-            : inv_sample_uniform(c->open_count, c->count, c->request->seed,
-                                 c->chosen, err);
-    if (status == INV_OK)
-        qsort(c->chosen, c->count, sizeof *c->chosen, by_number);
-    return status;
+    if (c->request->leverage && c->count < c->open_count)
+        return choose_by_leverage(c, err);
+    inv_sample_uniform(c->open_count, c->count, c->request->seed, c->chosen);
+    return INV_OK;
 }
 
 /* ---- the answer ---- */

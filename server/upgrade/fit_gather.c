@@ -97,6 +97,24 @@ static enum inv_status gather_rows(const struct inv_work *work,
     return status;
 }
 
+/* Adapters act on tokens, so both models must have split a text alike. */
+static enum inv_status check_tokens(const struct inv_fit_input *in,
+                                    const struct inv_upgrade_document *item,
+                                    const struct inv_codes *old,
+                                    const struct inv_codes *new,
+                                    struct inv_err *err) {
+    const struct inv_entry *entry =
+        inv_upgrade_entry(in->view, item->part, item->entry);
+    if (old->rows == new->rows)
+        return INV_OK;
+    return inv_fail(err, INV_CONFLICT,
+                    "document \"%.*s\" has %zu tokens in the new model and "
+                    "%zu in the old one: adapters of tokens need the same "
+                    "tokens in both",
+                    entry->id_len < 128 ? (int)entry->id_len : 128, entry->id,
+                    new->rows, old->rows);
+}
+
 static enum inv_status gather_tokens(const struct inv_work *work,
                                      struct inv_fit_input *in,
                                      struct inv_err *err) {
@@ -118,6 +136,8 @@ static enum inv_status gather_tokens(const struct inv_work *work,
         if (status == INV_OK && item->both)
             status = inv_upgrade_codes(in->view, item->other_part,
                                        item->other_entry, &new[i], err);
+        if (status == INV_OK && item->both)
+            status = check_tokens(in, item, &old[i], &new[i], err);
     }
     in->data.old_tokens = old;
     in->data.new_tokens = new;

@@ -4,8 +4,8 @@
  */
 #include "server/upgrade/models.h"
 
-#include "encoders/adapters/adapter_file.h"
 #include "server/app.h"
+#include "server/json/adapter_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -236,8 +236,7 @@ static enum inv_status read_bridge(const void *bytes, size_t len,
         return INV_OK;
     if (scores_len == sizeof bridge->scores)
         memcpy(&bridge->scores, scores, sizeof bridge->scores);
-    return inv_adapter_file_read(bytes, len, INV_ADAPTER_SAFETENSORS,
-                                 &bridge->adapter, NULL, err);
+    return inv_adapter_read(bytes, len, NULL, &bridge->adapter, NULL, err);
 }
 
 static enum inv_status read_adapter(const struct inv_adapter_row *row,

@@ -184,8 +184,8 @@ START_TEST(tokens_are_fitted_one_by_one_and_their_counts_must_agree) {
     state =
         planted_fit(&api, "t", "{\"from\":\"t@2\",\"kind\":\"procrustes\"}");
     ck_assert_str_eq(state, "failed");
-    ck_assert_ptr_nonnull(strstr(api_string(&api, "/error"), "3"));
-    ck_assert_ptr_nonnull(strstr(api_string(&api, "/error"), "2"));
+    ck_assert_ptr_nonnull(strstr(api_string(&api, "/error"),
+                                 "\"d5\" has 2 tokens in the new model and 3"));
 }
 END_TEST
 
@@ -299,14 +299,14 @@ END_TEST
 /* ---- files ---- */
 
 /* The bytes of an adapter's file. */
-static void export(const char *path, struct inv_buf *out) {
+static void fetch(const char *path, struct inv_buf *out) {
     api_ok(&api, "GET", path, NULL);
     inv_buf_reset(out);
     inv_buf_append(out, api.reply.body.data, api.reply.body.len);
     ck_assert(!out->failed && out->len > 0);
 }
 
-static int import(const char *path, const struct inv_buf *file) {
+static int upload(const char *path, const struct inv_buf *file) {
     struct api_request request = {.method = "POST",
                                   .path = path,
                                   .type = "application/octet-stream",
@@ -324,15 +324,15 @@ START_TEST(an_exported_adapter_comes_back_as_it_went) {
     for (size_t i = 0; i < 2; i++) {
         char path[128];
         snprintf(path, sizeof path, ADAPTERS "/a?format=%s", formats[i]);
-        export(path, &file);
+        fetch(path, &file);
         snprintf(path, sizeof path, ADAPTERS "?format=%s&name=b%zu", formats[i],
                  i);
-        ck_assert_int_eq(import(path, &file), 201);
+        ck_assert_int_eq(upload(path, &file), 201);
         ck_assert_str_eq(api_string(&api, "/verdict"), "NONE");
         ck_assert_str_eq(api_string(&api, "/from"), "m@2");
         ck_assert_str_eq(api_string(&api, "/kind"), "procrustes");
         snprintf(path, sizeof path, ADAPTERS "/b%zu?format=%s", i, formats[i]);
-        export(path, &again);
+        fetch(path, &again);
         ck_assert_uint_eq(again.len, file.len);
         ck_assert_mem_eq(again.data, file.data, file.len);
     }
@@ -349,20 +349,20 @@ START_TEST(a_file_that_does_not_fit_is_refused) {
     successor(PLANTED_ROTATED, .05f);
     fit(PROCRUSTES);
     api_ok(&api, "PUT", PLANTED "/models/n@1", "{\"dim\":5}");
-    export(ADAPTERS "/a?format=npz&direction=forward", &file);
-    import(ADAPTERS "?format=npz&from=m@2&to=m@1&name=x", &file);
+    fetch(ADAPTERS "/a?format=npz&direction=forward", &file);
+    upload(ADAPTERS "?format=npz&from=m@2&to=m@1&name=x", &file);
     api_refused(&api, 400, "invalid_request", NULL, "forward|backward");
-    export(ADAPTERS "/a?format=npz", &file);
-    import(ADAPTERS "?format=npz&from=n@1&name=x", &file);
+    fetch(ADAPTERS "/a?format=npz", &file);
+    upload(ADAPTERS "?format=npz&from=n@1&name=x", &file);
     api_refused(&api, 400, "dimension_mismatch", NULL, "16|5|n@1");
-    import(ADAPTERS "?format=npz&from=m@1&to=m@2&name=x", &file);
+    upload(ADAPTERS "?format=npz&from=m@1&to=m@2&name=x", &file);
     api_refused(&api, 400, "invalid_request", NULL, "wrong direction|m@1");
-    import(ADAPTERS "?format=npz&name=a", &file);
+    upload(ADAPTERS "?format=npz&name=a", &file);
     api_refused(&api, 409, "conflict", NULL, "adapter a");
-    import(ADAPTERS "?format=pickle&name=x", &file);
+    upload(ADAPTERS "?format=pickle&name=x", &file);
     api_refused(&api, 400, "invalid_request", NULL, "npz|pickle");
     file.len /= 2;
-    import(ADAPTERS "?format=npz&name=x", &file);
+    upload(ADAPTERS "?format=npz&name=x", &file);
     ck_assert_int_eq(api.reply.status, 400);
     api_do(&api, "POST", ADAPTERS "?name=x", PROCRUSTES);
     api_refused(&api, 400, "invalid_request", NULL, "format|body");
