@@ -57,7 +57,8 @@ static int make_body(struct inv_cli *cli, const struct inv_args *args,
     enum inv_status status =
         inv_query_tail(&o->query, o->query.exact, with, &tail, &err);
     if (status == INV_OK && o->query.npy != NULL) {
-        exit = inv_target_get(cli, o->collection, &target);
+        exit =
+            inv_target_for_queries(cli, o->collection, o->query.model, &target);
         if (exit == INV_EXIT_OK)
             status = put_vectors(o, &target, &tail, body, &err);
     } else if (status == INV_OK) {
@@ -187,6 +188,8 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
     struct search_options o = {.query = {.limit = 10}};
     const struct inv_option options[] = {
         {"limit", INV_OPTION_UINT, "N", "hits (10)", &o.query.limit},
+        {"model", INV_OPTION_TEXT, "NAME@REV",
+         "of the queries, where the collection knows several", &o.query.model},
         {"filter", INV_OPTION_TEXT, "JSON", "only documents that match",
          &o.query.filter},
         {"params", INV_OPTION_TEXT, "JSON",
