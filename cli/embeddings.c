@@ -16,6 +16,15 @@
 
 #define LINE_ARENA ((size_t)1 << 30)
 
+void inv_embedding_files_set(struct inv_embedding_files *files,
+                             const char *file) {
+    size_t len = file == NULL ? 0 : strlen(file);
+    if (len > 4 && strcmp(file + len - 4, ".npy") == 0)
+        files->npy = file;
+    else
+        files->lines = file;
+}
+
 /* ---- a matrix ---- */
 
 static enum inv_status open_matrix(const struct inv_embedding_files *files,

@@ -20,6 +20,10 @@ struct inv_embedding_files {
     const char *folder; /* a BEIR folder: title and text of its corpus */
 };
 
+/* FILE of --new: a .npy is a matrix, anything else lines. NULL: nothing. */
+void inv_embedding_files_set(struct inv_embedding_files *files,
+                             const char *file);
+
 struct inv_embedding_item {
     size_t at, len; /* bytes in `bytes` */
     size_t rows;
