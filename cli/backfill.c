@@ -180,7 +180,7 @@ int inv_backfill_list(struct inv_backfill *b, const inv_json *answer,
 /* ---- the queue ---- */
 
 struct goal {
-    uint64_t documents; /* of the collection */
+    uint64_t documents; /* of the gallery */
     uint64_t covered;   /* as far as we know */
     uint64_t wanted;    /* to be covered */
 };
@@ -195,9 +195,13 @@ static int read_goal(struct inv_backfill *b, double fraction,
                                  b->model, "", NULL, &answer);
     if (exit != INV_EXIT_OK)
         return exit;
-    goal->documents = target.documents;
-    goal->covered = inv_uint_of(answer.json, "vectors");
-    goal->wanted = (uint64_t)ceil(fraction * (double)target.documents - 1e-9);
+    /* Documents that came in the new model alone are none of the gallery's. */
+    uint64_t alone = inv_uint_of(answer.json, "alone");
+    uint64_t vectors = inv_uint_of(answer.json, "vectors");
+    uint64_t documents = target.documents;
+    goal->documents = documents > alone ? documents - alone : 0;
+    goal->covered = vectors > alone ? vectors - alone : 0;
+    goal->wanted = (uint64_t)ceil(fraction * (double)goal->documents - 1e-9);
     b->coverage = inv_real_of(answer.json, "coverage");
     inv_answer_release(&answer);
     return INV_EXIT_OK;

@@ -6,7 +6,6 @@
 #include "cli/answers.h"
 #include "cli/follow.h"
 #include "cli/options.h"
-#include "cli/show.h"
 #include "cli/upgrade.h"
 
 #include <stdio.h>
@@ -26,9 +25,6 @@ static int print_body(const struct inv_answer *answer) {
 /* ---- list, show, delete ---- */
 
 static int run_list(struct inv_cli *cli, struct inv_args *args) {
-    static const char *const columns[] = {"name",     "from",    "to",
-                                          "kind",     "verdict", ">break_even",
-                                          "degraded", "in_use"};
     struct inv_answer answer;
     struct inv_buf out = INV_BUF_INIT;
     const inv_json *list;
@@ -45,8 +41,7 @@ static int run_list(struct inv_cli *cli, struct inv_args *args) {
     else if (count == 0)
         inv_buf_puts(&out, "no adapters\n");
     else
-        inv_show_list(list, count, columns, sizeof columns / sizeof *columns,
-                      &out);
+        inv_upgrade_list(answer.json, &out);
     exit = inv_cli_print(&out);
     inv_buf_release(&out);
     inv_answer_release(&answer);

@@ -60,35 +60,30 @@ static const char *meaning(const char *state) {
     return "";
 }
 
-/* "CASCADE m@2 by adapter": where a step came from or led to. */
-static void put_stand(const inv_json *stand, char *out, size_t cap) {
+static const char *state_of(const inv_json *stand) {
     const char *state = inv_text_of(stand, "state");
-    const char *model = inv_text_of(stand, "model");
-    const char *adapter = inv_text_of(stand, "adapter");
-    snprintf(out, cap, "%s%s%s%s%s", *state == '\0' ? "NONE" : state,
-             *model == '\0' ? "" : " ", model, *adapter == '\0' ? "" : " by ",
-             adapter);
+    return *state == '\0' ? "NONE" : state;
 }
 
 static void put_step(struct inv_table *table, const inv_json *row) {
+    const inv_json *to = inv_field_of(row, "to");
     char id[INV_NUMBER_MAX], when[INV_NUMBER_MAX];
-    char from[320], to[320], note[240];
-    const char *text = inv_text_of(row, "note");
-    bool forced = inv_bool_of(row, "forced");
-    inv_text_count(id, inv_uint_of(row, "id"));
-    inv_text_time(when, inv_uint_of(row, "at_ms"));
-    put_stand(inv_field_of(row, "from"), from, sizeof from);
-    put_stand(inv_field_of(row, "to"), to, sizeof to);
-    snprintf(note, sizeof note, "%s%s%.200s", forced ? "forced" : "",
-             forced && *text != '\0' ? ": " : "", text);
-    const char *const cells[] = {id,   when, inv_text_of(row, "action"),
-                                 from, to,   note};
+    const char *const cells[] = {
+        inv_text_count(id, inv_uint_of(row, "id")),
+        inv_text_time(when, inv_uint_of(row, "at_ms")),
+        inv_text_of(row, "action"),
+        state_of(inv_field_of(row, "from")),
+        state_of(to),
+        inv_text_of(to, "model"),
+        inv_text_of(to, "adapter"),
+        inv_bool_of(row, "forced") ? "forced" : "",
+    };
     inv_table_row(table, cells);
 }
 
 static void put_journal(const inv_json *migration, struct inv_buf *out) {
-    static const char *const heading[] = {">step", "when (UTC)", "action",
-                                          "from",  "to",         "note"};
+    static const char *const heading[] = {
+        ">step", "when (UTC)", "action", "from", "to", "model", "adapter", ""};
     const inv_json *list;
     size_t count = inv_list_of(migration, "journal", &list);
     struct inv_table table;
@@ -101,6 +96,16 @@ static void put_journal(const inv_json *migration, struct inv_buf *out) {
     inv_buf_putc(out, '\n');
     inv_table_write(&table, out);
     inv_table_release(&table);
+    for (size_t i = 0; i < count; i++) {
+        const inv_json *row = inv_json_at(list, i);
+        const char *note = inv_text_of(row, "note");
+        if (*note == '\0')
+            continue;
+        inv_buf_printf(
+            out, "step %llu: ", (unsigned long long)inv_uint_of(row, "id"));
+        inv_text_clean(out, note, strlen(note), 400);
+        inv_buf_putc(out, '\n');
+    }
 }
 
 static void put_line(struct inv_buf *out, const char *key, const char *value) {

@@ -54,6 +54,8 @@ bool inv_sample_known(const char *how); /* "leverage", "uniform" */
  * star. What the gate says of each follows in words. */
 void inv_upgrade_table(const inv_json *const *adapters, size_t count,
                        const char *chosen, struct inv_buf *out);
+/* GET adapters: a line each. */
+void inv_upgrade_list(const inv_json *answer, struct inv_buf *out);
 /* GET compatibility. */
 void inv_upgrade_matrix(const inv_json *answer, struct inv_buf *out);
 

@@ -4,7 +4,7 @@
  */
 #include "cli/upgrade.h"
 
-#include "cli/fit.h"
+#include "encoders/adapters/evaluate.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
  */
 #include "cli/upgrade_internal.h"
 
-#include "cli/fit.h"
 #include "cli/follow.h"
+#include "encoders/adapters/evaluate.h"
 
 #include <inttypes.h>
 #include <stdio.h>

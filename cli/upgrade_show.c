@@ -67,30 +67,42 @@ const inv_json *inv_upgrade_choose(const inv_json *const *adapters,
 
 /* ---- the table ---- */
 
+/* "nDCG@10 of m@2 on its own vectors 0.6451"; nothing when not measured. */
+static void put_own(struct inv_buf *out, const char *model,
+                    const inv_json *quality) {
+    if (quality == NULL)
+        return;
+    inv_buf_puts(out, "; ");
+    inv_text_clean(out, model, strlen(model), 80);
+    inv_buf_printf(out, " on its own vectors: %.4f",
+                   inv_real_of(quality, "ndcg10"));
+}
+
 static void put_head(const inv_json *adapter, struct inv_buf *out) {
     const inv_json *report = inv_field_of(adapter, "report");
     char documents[INV_NUMBER_MAX], queries[INV_NUMBER_MAX];
-    const inv_json *old = inv_field_of(report, "old_old");
-    const inv_json *new = inv_field_of(report, "new_new");
-    if (old == NULL)
+    uint64_t all = inv_uint_of(report, "documents");
+    uint64_t covered = inv_uint_of(report, "covered");
+    if (all == 0)
         return;
     inv_buf_printf(
-        out,
-        "%s documents, %s %s queries; nDCG@10 of %s on its own vectors "
-        "%.4f, of %s %.4f\n",
-        inv_text_count(documents, inv_uint_of(report, "documents")),
+        out, "%s documents, %s %s queries", inv_text_count(documents, all),
         inv_text_count(queries, inv_uint_of(report, "queries")),
-        inv_bool_of(report, "provisional") ? "substitute" : "judged",
-        inv_text_of(adapter, "to"), inv_real_of(old, "ndcg10"),
-        inv_text_of(adapter, "from"), inv_real_of(new, "ndcg10"));
-    if (inv_uint_of(report, "covered") < inv_uint_of(report, "documents") &&
-        inv_field_of(report, "covered") != NULL)
-        inv_buf_printf(
-            out,
-            "the new model was judged on the %s documents that have a vector "
-            "in it (the old one reaches %.4f there)\n",
-            inv_text_count(documents, inv_uint_of(report, "covered")),
-            inv_real_of(inv_field_of(report, "old_covered"), "ndcg10"));
+        inv_bool_of(report, "provisional") ? "substitute" : "judged");
+    put_own(out, inv_text_of(adapter, "to"), inv_field_of(report, "old_old"));
+    if (covered == all)
+        put_own(out, inv_text_of(adapter, "from"),
+                inv_field_of(report, "new_new"));
+    inv_buf_putc(out, '\n');
+    if (covered < all) {
+        inv_buf_printf(out, "of the %s documents that have both vectors alone",
+                       inv_text_count(documents, covered));
+        put_own(out, inv_text_of(adapter, "to"),
+                inv_field_of(report, "old_covered"));
+        put_own(out, inv_text_of(adapter, "from"),
+                inv_field_of(report, "new_new"));
+        inv_buf_putc(out, '\n');
+    }
     if (inv_bool_of(report, "provisional"))
         inv_buf_puts(out, "provisional: there are no judged queries; documents "
                           "ask, their neighbours in the new space are the "
@@ -105,7 +117,7 @@ static void put_row(struct inv_table *table, const inv_json *adapter,
     char name[INV_NAME_MAX + 8], pairs[INV_NUMBER_MAX], in[INV_NUMBER_MAX];
     char out[INV_NUMBER_MAX], gain[48], best[INV_NUMBER_MAX];
     char seconds[INV_NUMBER_MAX];
-    uint64_t count = inv_uint_of(method, "pairs");
+    uint64_t count = inv_uint_of(method, "vector_pairs");
     if (count == 0)
         count = inv_uint_of(inv_field_of(adapter, "report"), "pairs");
     snprintf(name, sizeof name, "%s %s", chosen ? "*" : " ",
@@ -119,6 +131,8 @@ static void put_row(struct inv_table *table, const inv_json *adapter,
              inv_real_of(gate, "gain"), inv_real_of(gate, "gain_low"),
              inv_real_of(gate, "gain_high"));
     snprintf(best, sizeof best, "%.4f", inv_real_of(cascade, "100"));
+    if (cascade == NULL)
+        snprintf(best, sizeof best, "-");
     snprintf(seconds, sizeof seconds, "%.2f", inv_real_of(method, "seconds"));
     const char *const row[] = {
         name,    inv_text_count(pairs, count),   in, out, gain, best,
@@ -146,9 +160,6 @@ static void put_words(const inv_json *adapter, struct inv_buf *out) {
     if (needed > inv_uint_of(report, "queries") && rank_of(adapter) < 2)
         inv_buf_printf(out, "; about %s judged queries could tell more",
                        inv_text_count(number, needed));
-    if (rank_of(adapter) == 1 && inv_field_of(gate, "break_even") != NULL)
-        inv_buf_printf(out, "; break-even at a coverage of %.0f %%",
-                       inv_real_of(gate, "break_even") * 100);
     inv_buf_putc(out, '\n');
 }
 
@@ -175,9 +186,42 @@ void inv_upgrade_table(const inv_json *const *adapters, size_t count,
                  "\nnDCG@10 of new queries on old vectors. held out: by fits "
                  "that did not see the answers.\n"
                  "gain: held out against the old model. cascade 100: the first "
-                 "100 ranked by the new model.\n\n");
+                 "100 of the documents that have\nboth vectors, ranked by the "
+                 "new model.\n\n");
     for (size_t i = 0; i < count; i++)
         put_words(adapters[i], out);
+}
+
+void inv_upgrade_list(const inv_json *answer, struct inv_buf *out) {
+    static const char *const heading[] = {
+        "adapter", "from", "to", "kind", "verdict", ">break-even", "in use"};
+    const inv_json *list;
+    size_t count = inv_list_of(answer, "adapters", &list);
+    struct inv_table table;
+    inv_table_init(&table, sizeof heading / sizeof *heading);
+    inv_table_row(&table, heading);
+    for (size_t i = 0; i < count; i++) {
+        const inv_json *a = inv_json_at(list, i);
+        double even = inv_real_of(a, "break_even");
+        char cell[INV_NUMBER_MAX] = "-";
+        char verdict[48];
+        if (inv_field_of(a, "break_even") != NULL && even <= 1)
+            snprintf(cell, sizeof cell, "%.0f %%", even * 100);
+        snprintf(verdict, sizeof verdict, "%.24s%s", inv_text_of(a, "verdict"),
+                 inv_bool_of(a, "degraded") ? ", degraded" : "");
+        const char *const row[] = {
+            inv_text_of(a, "name"),
+            inv_text_of(a, "from"),
+            inv_text_of(a, "to"),
+            inv_text_of(a, "kind"),
+            verdict,
+            cell,
+            inv_bool_of(a, "in_use") ? "yes" : "",
+        };
+        inv_table_row(&table, row);
+    }
+    inv_table_write(&table, out);
+    inv_table_release(&table);
 }
 
 /* ---- compatibility ---- */
