@@ -77,13 +77,13 @@ def post_queries(client, name, model, old, items):
             for key, new, before, relevant, fit_only in items[at:at + 500]]})
 
 
-def fit(client, name, **body):
-    job = client.call("POST", f"/v1/collections/{name}/adapters", body)
+def fit(client, collection, **body):
+    job = client.call("POST", f"/v1/collections/{collection}/adapters", body)
     return wait(client, job)
 
 
-def activate(client, name, **body):
-    answer = client.call("POST", f"/v1/collections/{name}/activate", body)
+def activate(client, collection, **body):
+    answer = client.call("POST", f"/v1/collections/{collection}/activate", body)
     if "stage" in answer:
         wait(client, answer)
     return answer
