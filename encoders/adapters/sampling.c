@@ -200,34 +200,42 @@ static enum inv_status fill(struct urn *urn, const float *rows,
     return INV_OK;
 }
 
+/* All rows, or these of them: draws `want` into out. */
+static enum inv_status sample_from(const float *rows, const uint32_t *which,
+                                   size_t count, size_t dim, size_t want,
+                                   uint64_t seed, uint32_t *out,
+                                   struct inv_err *err) {
+    struct urn urn = {.count = count, .dim = dim, .want = want};
+    size_t taken = 0;
+    enum inv_status status =
+        urn_reserve(&urn)
+            ? fill(&urn, rows, which, err)
+            : inv_fail(err, INV_MEMORY, "out of memory for %zu rows", count);
+    if (status == INV_OK)
+        status = sample(&urn, seed, err);
+    for (size_t i = 0; i < count && status == INV_OK; i++)
+        if (urn.drawn[i])
+            out[taken++] = which != NULL ? which[i] : (uint32_t)i;
+    urn_release(&urn);
+    return status;
+}
+
 enum inv_status inv_sample_leverage(const float *rows, size_t count, size_t dim,
                                     size_t want, uint64_t seed, uint32_t *out,
                                     struct inv_err *err) {
     size_t most = 2 * want > INV_SAMPLE_ROWS ? 2 * want : INV_SAMPLE_ROWS;
-    struct urn urn = {
-        .count = count < most ? count : most, .dim = dim, .want = want};
-    uint32_t *which = NULL;
-    size_t taken = 0;
     if (want < 1 || want > count || dim < 1 || count >= UINT32_MAX)
         return inv_fail(err, INV_INVALID,
                         "%zu of %zu rows of %zu dimensions cannot be drawn",
                         want, count, dim);
-    enum inv_status status = INV_OK;
-    if (urn.count < count)
-        which = malloc(urn.count * sizeof *which);
-    if (!urn_reserve(&urn) || (urn.count < count && which == NULL))
-        status =
-            inv_fail(err, INV_MEMORY, "out of memory for %zu rows", urn.count);
-    if (status == INV_OK && which != NULL)
-        inv_sample_uniform(count, urn.count, seed, which);
-    if (status == INV_OK)
-        status = fill(&urn, rows, which, err);
-    if (status == INV_OK)
-        status = sample(&urn, seed, err);
-    for (size_t i = 0; i < urn.count && status == INV_OK; i++)
-        if (urn.drawn[i])
-            out[taken++] = which != NULL ? which[i] : (uint32_t)i;
+    if (count <= most)
+        return sample_from(rows, NULL, count, dim, want, seed, out, err);
+    uint32_t *which = malloc(most * sizeof *which);
+    if (which == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu rows", most);
+    inv_sample_uniform(count, most, seed, which);
+    enum inv_status status =
+        sample_from(rows, which, most, dim, want, seed, out, err);
     free(which);
-    urn_release(&urn);
     return status;
 }
