@@ -13,6 +13,8 @@ static void adapter_release(void *self) {
     struct inv_stored_adapter *adapter = self;
     inv_adapter_free(adapter->backward.adapter);
     inv_adapter_free(adapter->forward.adapter);
+    free(adapter->request);
+    free(adapter->report);
     free(adapter);
 }
 
@@ -67,6 +69,9 @@ static struct inv_stored_adapter *store(const struct inv_models *models,
     snprintf(adapter->name, sizeof adapter->name, "%s", from->name);
     snprintf(adapter->kind, sizeof adapter->kind, "procrustes");
     snprintf(adapter->verdict, sizeof adapter->verdict, "ACTIVATE");
+    adapter->request = strdup("{}");
+    adapter->report = strdup("{}");
+    ck_assert(adapter->request != NULL && adapter->report != NULL);
     adapter->backward = (struct inv_bridge){.from = adapter->from,
                                             .to = adapter->to,
                                             .adapter = make(from, false),
