@@ -42,8 +42,11 @@
     X(SET_ALIAS, "INSERT OR REPLACE INTO aliases VALUES(?1, ?2)")              \
     X(DELETE_ALIAS, "DELETE FROM aliases WHERE name = ?1")                     \
     X(ADD_SPACE,                                                               \
-      "INSERT INTO spaces(collection, hash, model, revision, dim, settings,"   \
-      " created_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")                       \
+      "INSERT INTO spaces(id, collection, hash, model, revision, dim,"         \
+      " settings, created_ms) VALUES(1 + max("                                 \
+      "coalesce((SELECT max(id) FROM spaces), 0),"                             \
+      "coalesce((SELECT max(max(target, target_before)) FROM journal), 0)),"   \
+      " ?1, ?2, ?3, ?4, ?5, ?6, ?7)") /* the journal names spaces */           \
     X(SET_SPACE, "UPDATE spaces SET settings = ?2 WHERE id = ?1")              \
     X(SPACES, "SELECT id, hash, model, revision, dim, settings, created_ms"    \
               " FROM spaces WHERE collection = ?1 ORDER BY id")                \

@@ -160,6 +160,31 @@ struct states {
     size_t count;
 };
 
+/* The encoder of a state. A space that was not the collection's oldest may have
+ * become it since (the older model was deleted): its states keep the hash of
+ * one that was not, which their segments carry. */
+static enum inv_status make_encoder(const struct inv_settings *settings,
+                                    const struct inv_state_row *row,
+                                    bool oldest, struct inv_encoder **out,
+                                    struct inv_err *err) {
+    for (int tries = 0; tries < 2; tries++) {
+        struct inv_encoder *encoder = NULL;
+        enum inv_status status = inv_encoder_new(
+            settings,
+            &(struct inv_encoder_place){.space = row->space,
+                                        .first = tries == 0 && oldest,
+                                        .state = row->state},
+            row->learned, row->learned_len, &encoder, err);
+        if (status != INV_OK)
+            return status;
+        inv_ref_put(*out);
+        *out = encoder;
+        if (!oldest || encoder->base.hash == row->hash)
+            break;
+    }
+    return INV_OK;
+}
+
 static enum inv_status take_state(void *ctx, const struct inv_state_row *row,
                                   struct inv_err *err) {
     struct states *states = ctx;
@@ -184,13 +209,11 @@ static enum inv_status take_state(void *ctx, const struct inv_state_row *row,
         status = inv_settings_parse_encoder(json, "", &settings, err);
     inv_json_free(json);
     if (status == INV_OK)
-        status = inv_encoder_new(
-            &settings,
-            &(struct inv_encoder_place){
-                .space = row->space,
-                .first = row->space == inv_models_oldest(states->models),
-                .state = row->state},
-            row->learned, row->learned_len, &encoder, err);
+        status = make_encoder(&settings, row,
+                              row->space == inv_models_oldest(states->models),
+                              &encoder, err);
+    if (status != INV_OK)
+        inv_ref_put(encoder);
     if (status == INV_OK)
         states->encodings[states->count++] = &encoder->base;
     return status;

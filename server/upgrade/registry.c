@@ -368,8 +368,8 @@ static enum inv_status apply_delete(void *ctx, struct inv_db *db,
     inv_ref_put(view);
     if (vectors > 0)
         return inv_fail(err, INV_CONFLICT,
-                        "%zu documents have a vector of %s, 0 may: drop them "
-                        "first (DELETE .../models/%s/vectors)",
+                        "%zu documents have a vector of %s: drop them first "
+                        "(DELETE .../models/%s/vectors)",
                         vectors, space->name, space->name);
     status = inv_gallery_forget_space(gallery, db, space->space, err);
     if (status != INV_OK)
