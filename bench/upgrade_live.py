@@ -77,7 +77,7 @@ def post_queries(client, name, model, old, items):
             for key, new, before, relevant, fit_only in items[at:at + 500]]})
 
 
-def fit(client, name, **body):
+def fit(client, name, /, **body):
     job = client.call("POST", f"/v1/collections/{name}/adapters", body)
     return wait(client, job)
 
