@@ -1,16 +1,19 @@
 /*
  * bench_adapter_apply.c: what carrying one query over an adapter costs, in
  * microseconds, beside one pass over the bytes of its matrix. y = W x + b reads
- * W once and does little else, so no code can be faster than such a pass; the
- * bar is .7 of its speed. "warm": one adapter again and again, which stays in
- * the second-level cache where it fits; "cold": adapters by turns, 64 MB of
- * them. Best of many rounds on one thread.
+ * W once and does little else, so no code can be faster than such a pass (an
+ * inner product of the matrix with itself here, by the kernels that scan
+ * galleries); the bar is .7 of its speed from memory. "cold": adapters by
+ * turns, 64 MB of them, as queries of many collections would; "warm": one again
+ * and again, which stays in the second-level cache where it fits. Best of many
+ * rounds on one thread.
  */
+#include "base/kernels.h"
 #include "base/rng.h"
 #include "encoders/adapters/adapter.h"
 
 #include <cblas.h>
-#include <stdint.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,31 +29,11 @@ static double microseconds(void) {
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
-/* Reads every byte once, 64 at a time (vectors of eight, GCC and Clang). */
-typedef uint64_t eight __attribute__((vector_size(64), aligned(8)));
-
-static uint64_t pass(const float *matrix, size_t cells) {
-    const eight *at = (const void *)matrix;
-    eight a = {0}, b = {0}, c = {0}, d = {0};
-    size_t count = cells / 16;
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        a ^= at[i];
-        b ^= at[i + 1];
-        c ^= at[i + 2];
-        d ^= at[i + 3];
-    }
-    for (; i < count; i++)
-        a ^= at[i];
-    a ^= b ^ c ^ d;
-    return a[0] ^ a[1] ^ a[2] ^ a[3] ^ a[4] ^ a[5] ^ a[6] ^ a[7];
-}
-
 struct bench {
     struct inv_adapter **adapters;
     size_t count, dim;
     float *query, *out;
-    uint64_t sink; /* so that a pass cannot be left out */
+    float sink; /* so that a pass cannot be left out */
 };
 
 static int fill(struct bench *b, size_t dim) {
@@ -99,8 +82,9 @@ static double measure(struct bench *b, int apply, int warm) {
         for (size_t i = 0; i < times; i++) {
             const struct inv_adapter *adapter = b->adapters[warm ? 0 : i];
             if (!apply)
-                b->sink +=
-                    pass(inv_adapter_parts(adapter).matrix, b->dim * b->dim);
+                b->sink += inv_dot_f32(inv_adapter_parts(adapter).matrix,
+                                       inv_adapter_parts(adapter).matrix,
+                                       b->dim * b->dim);
             else if (inv_adapter_apply(adapter, b->query, 1, b->dim, b->out,
                                        NULL) != INV_OK)
                 return -1;
@@ -126,15 +110,16 @@ int main(void) {
         for (int warm = 1; warm >= 0; warm--) {
             double took = measure(&b, 1, warm);
             double once = measure(&b, 0, warm);
-            low += once < BAR * took;
+            bool below = !warm && once < BAR * took;
+            low += below;
             printf("%6zu %6s  %9.1f %9.1f  %6.2f%s\n", dims[i],
                    warm ? "warm" : "cold", took, once, once / took,
-                   once < BAR * took ? "  below the bar" : "");
+                   below ? "  below the bar" : "");
         }
-        if (b.sink == 1) /* never: it keeps the passes */
-            printf("\n");
+        if (!(b.sink > 0))
+            printf("a pass read nothing\n");
         empty(&b);
     }
-    printf("%d of 6 below the bar of %.1f\n", low, BAR);
+    printf("%d of 3 below the bar of %.1f from memory\n", low, BAR);
     return 0;
 }

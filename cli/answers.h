@@ -23,7 +23,8 @@ struct inv_target {
     bool multi;
     bool built_in; /* the daemon encodes text with this model */
     size_t dim;
-    bool empty;          /* it is known to hold no document */
+    bool empty; /* it is known to hold no document */
+    uint64_t documents;
     uint64_t created_ms; /* tells it from an earlier one of the same name */
     char model[160];     /* name@revision */
 };
@@ -31,5 +32,15 @@ struct inv_target {
 /* GET /v1/collections/{name}; the exit code, with the error said. */
 int inv_target_get(struct inv_cli *cli, const char *name,
                    struct inv_target *target);
+
+/* The same for searches: dim, model and built_in are those of the queries.
+ * model: "name@revision" or "name", NULL for what an unlabelled query means
+ * there. */
+int inv_target_for_queries(struct inv_cli *cli, const char *name,
+                           const char *model, struct inv_target *target);
+
+/* The model of that name in {"models":[..]}: "name@revision", or "name" when
+ * one revision is there. NULL: none, or several. */
+const inv_json *inv_model_of(const inv_json *models, const char *name);
 
 #endif

@@ -5,7 +5,6 @@
 #include "cli/beir.h"
 
 #include "cli/lines.h"
-#include "server/json/json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -51,9 +50,8 @@ void inv_beir_document_release(struct inv_beir_document *document) {
     inv_buf_release(&document->payload);
 }
 
-/* _id (or id) as text. */
-static enum inv_status read_id(const inv_json *object, struct inv_buf *out,
-                               struct inv_err *err) {
+enum inv_status inv_beir_id(const inv_json *object, struct inv_buf *out,
+                            struct inv_err *err) {
     const inv_json *id = inv_json_get(object, "_id");
     size_t len = 0;
     if (id == NULL)
@@ -119,7 +117,7 @@ enum inv_status inv_beir_document_read(const char *line, size_t len,
         status = inv_fail(err, INV_INVALID, "a document is an object, not %s",
                           inv_json_kind_name(inv_json_kind(object)));
     if (status == INV_OK)
-        status = read_id(object, &document->id, err);
+        status = inv_beir_id(object, &document->id, err);
     if (status == INV_OK) {
         size_t title_len;
         size_t text_len;

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/status.h"
+#include "server/json/json.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +47,10 @@ enum inv_status inv_beir_document_read(const char *line, size_t len,
                                        enum inv_payload_part part,
                                        struct inv_beir_document *document,
                                        struct inv_err *err) INV_MUST_USE;
+
+/* "_id" or "id" of an object, a string or an integer, as text. */
+enum inv_status inv_beir_id(const inv_json *object, struct inv_buf *out,
+                            struct inv_err *err) INV_MUST_USE;
 
 /* ---- queries ---- */
 

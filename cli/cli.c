@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define TABLE_MAX 32
 
@@ -114,20 +115,79 @@ int inv_group_run(struct inv_cli *cli, struct inv_args *args,
     return table[0]->run(cli, &inner);
 }
 
+static bool is_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+int inv_group_run_on(struct inv_cli *cli, struct inv_args *args,
+                     const struct inv_command *const *table, size_t count) {
+    bool help = false;
+    bool version = false;
+    int exit = 0;
+    if (!inv_options_parse_global(cli, args, &help, &version, &exit))
+        return exit;
+    if (help) {
+        print_group(args, table, count);
+        return INV_EXIT_OK;
+    }
+    if (args->argc == 0)
+        return inv_cli_usage(args, "a collection is needed");
+    struct inv_args inner = {
+        .group = args->command->name, .argc = args->argc, .argv = args->argv};
+    char **words = args->argv;
+    bool asks = args->argc == 2 && is_help(words[1]) &&
+                find(words[0], table, count) != NULL;
+    if (asks)
+        return inv_commands_run(cli, &inner, table, count);
+    if (args->argc == 1 || words[1][0] == '-') {
+        inner.command = table[0];
+        return table[0]->run(cli, &inner);
+    }
+    char *collection = words[0]; /* the command goes first, as elsewhere */
+    words[0] = words[1];
+    words[1] = collection;
+    return inv_commands_run(cli, &inner, table, count);
+}
+
 /* ---- requests ---- */
+
+static int open_client(struct inv_cli *cli) {
+    struct inv_err err;
+    if (cli->client != NULL ||
+        inv_client_open(cli->url, cli->key, cli->timeout_s, &cli->client,
+                        &err) == INV_OK)
+        return INV_EXIT_OK;
+    inv_cli_error(&err);
+    return INV_EXIT_USAGE;
+}
+
+int inv_cli_try(struct inv_cli *cli, const struct inv_call *call,
+                struct inv_answer *answer) {
+    *answer = (struct inv_answer)INV_ANSWER_INIT;
+    int exit = open_client(cli);
+    for (int tries = 1; exit == INV_EXIT_OK; tries++) {
+        exit = inv_client_send(cli->client, call, answer);
+        bool busy = answer->http == 503 || answer->http == 429;
+        if (exit == INV_EXIT_OK || !busy || tries == INV_CLI_TRIES)
+            return exit;
+        uint32_t wait = answer->retry_after_s;
+        const struct timespec time = {.tv_sec = wait == 0   ? 1
+                                                : wait > 30 ? 30
+                                                            : wait};
+        nanosleep(&time, NULL);
+        exit = INV_EXIT_OK;
+    }
+    return exit;
+}
 
 int inv_cli_call(struct inv_cli *cli, const char *method, const char *path,
                  const struct inv_buf *body, struct inv_answer *answer) {
-    struct inv_err err;
     *answer = (struct inv_answer)INV_ANSWER_INIT;
     if (body != NULL && body->failed)
         return inv_cli_failed("out of memory for a request");
-    if (cli->client == NULL &&
-        inv_client_open(cli->url, cli->key, cli->timeout_s, &cli->client,
-                        &err) != INV_OK) {
-        inv_cli_error(&err);
-        return INV_EXIT_USAGE;
-    }
+    int opened = open_client(cli);
+    if (opened != INV_EXIT_OK)
+        return opened;
     struct inv_call call = {.method = method, .path = path};
     if (body != NULL) {
         call.body = body->data;
@@ -152,6 +212,22 @@ int inv_cli_call_collection(struct inv_cli *cli, const char *method,
     *answer = (struct inv_answer)INV_ANSWER_INIT;
     int exit = path.failed ? inv_cli_failed("out of memory for a path")
                            : inv_cli_call(cli, method, path.data, body, answer);
+    inv_buf_release(&path);
+    return exit;
+}
+
+int inv_cli_call_part(struct inv_cli *cli, const char *method,
+                      const char *collection, const char *kind,
+                      const char *name, const char *rest,
+                      const struct inv_buf *body, struct inv_answer *answer) {
+    struct inv_buf path = INV_BUF_INIT;
+    inv_buf_printf(&path, "/%s/", kind);
+    inv_client_escape(&path, name, strlen(name));
+    inv_buf_puts(&path, rest);
+    *answer = (struct inv_answer)INV_ANSWER_INIT;
+    int exit = path.failed ? inv_cli_failed("out of memory for a path")
+                           : inv_cli_call_collection(cli, method, collection,
+                                                     path.data, body, answer);
     inv_buf_release(&path);
     return exit;
 }

@@ -57,6 +57,13 @@ extern const struct inv_command inv_cmd_compact;
 extern const struct inv_command inv_cmd_jobs;
 extern const struct inv_command inv_cmd_verify;
 extern const struct inv_command inv_cmd_fit;
+extern const struct inv_command inv_cmd_models;
+extern const struct inv_command inv_cmd_adapters;
+extern const struct inv_command inv_cmd_activate;
+extern const struct inv_command inv_cmd_rollback;
+extern const struct inv_command inv_cmd_migration;
+extern const struct inv_command inv_cmd_backfill;
+extern const struct inv_command inv_cmd_upgrade;
 
 /* Finds argv[0] in a table and runs it with what follows; an unknown word is a
  * usage error with the nearest name. */
@@ -67,6 +74,12 @@ int inv_commands_run(struct inv_cli *cli, struct inv_args *args,
  * --help lists the table. */
 int inv_group_run(struct inv_cli *cli, struct inv_args *args,
                   const struct inv_command *const *table, size_t count);
+
+/* The same where the group's first word is a collection: `models papers put
+ * static@2`. A collection alone means table[0]; `models put --help` is that of
+ * the command. */
+int inv_group_run_on(struct inv_cli *cli, struct inv_args *args,
+                     const struct inv_command *const *table, size_t count);
 
 /* "invar: ..." on standard error. */
 int inv_cli_failed(const char *fmt, ...) INV_PRINTF(1, 2); /* exit 1 */
@@ -84,6 +97,20 @@ int inv_cli_call_collection(struct inv_cli *cli, const char *method,
                             const char *name, const char *rest,
                             const struct inv_buf *body,
                             struct inv_answer *answer);
+
+/* The same to /v1/collections/{collection}/{kind}/{name}<rest>, kind being
+ * "models" or "adapters". */
+int inv_cli_call_part(struct inv_cli *cli, const char *method,
+                      const char *collection, const char *kind,
+                      const char *name, const char *rest,
+                      const struct inv_buf *body, struct inv_answer *answer);
+
+/* Sends without a word: also a refusal is the caller's to read and release. A
+ * daemon that is busy (503, 429) is asked again after the time it names,
+ * INV_CLI_TRIES times in all. */
+#define INV_CLI_TRIES 8
+int inv_cli_try(struct inv_cli *cli, const struct inv_call *call,
+                struct inv_answer *answer);
 
 /* Writes bytes and a newline (when none is there) to standard output; exit
  * code 1 when that fails. */

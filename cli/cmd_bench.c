@@ -314,7 +314,8 @@ static int bench_collection(struct inv_cli *cli,
     struct inv_target target;
     struct inv_err err;
     struct bench bench = {.cli = cli, .path = INV_BUF_INIT};
-    int exit = inv_target_get(cli, o->collection, &target);
+    int exit =
+        inv_target_for_queries(cli, o->collection, o->query.model, &target);
     if (exit != INV_EXIT_OK)
         return exit;
     pthread_mutex_init(&bench.lock, NULL);
@@ -350,6 +351,8 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
         {"limit", INV_OPTION_UINT, "N", "hits a query (10)", &o.query.limit},
         {"params", INV_OPTION_TEXT, "JSON", "budgets of the search",
          &o.query.params},
+        {"model", INV_OPTION_TEXT, "NAME@REV",
+         "of the queries, where the collection knows several", &o.query.model},
         {"filter", INV_OPTION_TEXT, "JSON", "only documents that match",
          &o.query.filter},
         {"exact", INV_OPTION_FLAG, NULL, "score every document",

@@ -203,7 +203,8 @@ static int eval(struct inv_cli *cli, const struct eval_options *o) {
     struct inv_target target;
     struct inv_err err;
     size_t *chosen = NULL;
-    int exit = inv_target_get(cli, o->collection, &target);
+    int exit =
+        inv_target_for_queries(cli, o->collection, o->query.model, &target);
     if (exit != INV_EXIT_OK)
         return exit;
     struct inv_evaluation_plan plan = {.collection = o->collection,
@@ -246,6 +247,8 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
         {"limit", INV_OPTION_UINT, "N", "hits a query (100)", &o.query.limit},
         {"params", INV_OPTION_TEXT, "JSON", "budgets of the search",
          &o.query.params},
+        {"model", INV_OPTION_TEXT, "NAME@REV",
+         "of the queries, where the collection knows several", &o.query.model},
         {"filter", INV_OPTION_TEXT, "JSON", "only documents that match",
          &o.query.filter},
         {"exact", INV_OPTION_FLAG, NULL, "score every document",

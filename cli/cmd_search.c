@@ -57,7 +57,8 @@ static int make_body(struct inv_cli *cli, const struct inv_args *args,
     enum inv_status status =
         inv_query_tail(&o->query, o->query.exact, with, &tail, &err);
     if (status == INV_OK && o->query.npy != NULL) {
-        exit = inv_target_get(cli, o->collection, &target);
+        exit =
+            inv_target_for_queries(cli, o->collection, o->query.model, &target);
         if (exit == INV_EXIT_OK)
             status = put_vectors(o, &target, &tail, body, &err);
     } else if (status == INV_OK) {
@@ -114,6 +115,24 @@ struct marks {
     bool wanted;
 };
 
+/* Which model answered, where an adapter stood between it and the index. */
+static void put_via(struct inv_buf *out, const inv_json *answer) {
+    const inv_json *via = inv_field_of(answer, "via");
+    const inv_json *cascade = inv_field_of(answer, "cascade");
+    if (via == NULL)
+        return;
+    inv_buf_puts(out, ", asked in ");
+    const char *model = inv_text_of(answer, "model");
+    const char *adapter = inv_text_of(via, "adapter");
+    inv_text_clean(out, model, strlen(model), 80);
+    inv_buf_puts(out, " through ");
+    inv_text_clean(out, adapter, strlen(adapter), 80);
+    if (cascade != NULL)
+        inv_buf_printf(out, " (%llu of the first %llu scored by the model)",
+                       (unsigned long long)inv_uint_of(cascade, "covered"),
+                       (unsigned long long)inv_uint_of(cascade, "n"));
+}
+
 static void put_hits(struct inv_buf *out, const inv_json *answer,
                      struct marks *marks) {
     const inv_json *hits;
@@ -131,6 +150,7 @@ static void put_hits(struct inv_buf *out, const inv_json *answer,
         inv_buf_puts(out, "no hits\n");
     inv_buf_printf(out, "%zu hit%s in %.1f ms", count, count == 1 ? "" : "s",
                    inv_real_of(answer, "took_ms"));
+    put_via(out, answer);
     if (marks->wanted)
         inv_buf_printf(out, "; %zu of %zu judged relevant are among them",
                        marks->found, marks->count);
@@ -187,6 +207,8 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
     struct search_options o = {.query = {.limit = 10}};
     const struct inv_option options[] = {
         {"limit", INV_OPTION_UINT, "N", "hits (10)", &o.query.limit},
+        {"model", INV_OPTION_TEXT, "NAME@REV",
+         "of the queries, where the collection knows several", &o.query.model},
         {"filter", INV_OPTION_TEXT, "JSON", "only documents that match",
          &o.query.filter},
         {"params", INV_OPTION_TEXT, "JSON",

@@ -72,7 +72,7 @@ static int poll(struct inv_cli *cli, const char *path,
     unsigned wait_ms = 50;
     int exit = INV_EXIT_OK;
     inv_progress_start(&progress, "waiting", "done", 0, 0, false);
-    inv_interrupt_block();
+    bool mine = inv_interrupt_block();
     while (exit == INV_EXIT_OK &&
            !has_ended(inv_text_of(answer->json, "state"))) {
         paint(&progress, stage, sizeof stage, answer->json);
@@ -83,34 +83,71 @@ static int poll(struct inv_cli *cli, const char *path,
         inv_answer_release(answer);
         exit = inv_cli_call(cli, "GET", path, NULL, answer);
     }
-    inv_interrupt_unblock();
+    if (mine)
+        inv_interrupt_unblock();
     inv_progress_end(&progress);
+    return exit;
+}
+
+static void job_path(const struct inv_answer *job, struct inv_buf *path) {
+    char id[64];
+    job_id(job->json, id, sizeof id);
+    inv_buf_puts(path, "/v1/jobs/");
+    inv_client_escape(path, id, strlen(id));
+}
+
+/* Asks it to stop; one that has just ended refuses, which is as good. */
+static void cancel(struct inv_cli *cli, const char *path) {
+    const struct inv_call call = {.method = "DELETE", .path = path};
+    struct inv_answer answer;
+    (void)inv_cli_try(cli, &call, &answer);
+    inv_answer_release(&answer);
+}
+
+int inv_follow_job(struct inv_cli *cli, const char *path,
+                   const struct inv_buf *body, struct inv_answer *answer,
+                   bool *interrupted) {
+    struct inv_buf job = INV_BUF_INIT;
+    *interrupted = false;
+    int exit = inv_cli_call(cli, "POST", path, body, answer);
+    if (exit != INV_EXIT_OK)
+        return exit;
+    job_path(answer, &job);
+    exit = job.failed ? inv_cli_failed("out of memory for a path")
+                      : poll(cli, job.data, answer, interrupted);
+    const char *state = inv_text_of(answer->json, "state");
+    if (exit == INV_EXIT_OK && *interrupted)
+        cancel(cli, job.data);
+    else if (exit == INV_EXIT_OK && strcmp(state, "succeeded") != 0)
+        exit =
+            inv_cli_failed("%s job %s: %s", inv_text_of(answer->json, "kind"),
+                           state, inv_text_of(answer->json, "error"));
+    inv_buf_release(&job);
     return exit;
 }
 
 int inv_follow_start(struct inv_cli *cli, const char *path,
                      const struct inv_buf *body, bool wait) {
     struct inv_answer answer = INV_ANSWER_INIT;
-    struct inv_buf job_path = INV_BUF_INIT;
+    struct inv_buf job = INV_BUF_INIT;
     bool interrupted = false;
     char id[64];
     int exit = inv_cli_call(cli, "POST", path, body, &answer);
     if (exit != INV_EXIT_OK)
         return exit;
     job_id(answer.json, id, sizeof id);
-    inv_buf_puts(&job_path, "/v1/jobs/");
-    inv_client_escape(&job_path, id, strlen(id));
-    if (job_path.failed)
+    job_path(&answer, &job);
+    if (job.failed)
         exit = inv_cli_failed("out of memory for a path");
     else if (wait)
-        exit = poll(cli, job_path.data, &answer, &interrupted);
+        exit = poll(cli, job.data, &answer, &interrupted);
     if (exit == INV_EXIT_OK && interrupted)
         exit = inv_cli_failed("no longer followed; the job goes on: `invar "
                               "jobs show %s`, `invar jobs cancel %s`",
                               id, id);
     else if (exit == INV_EXIT_OK)
         exit = print_end(cli, &answer);
-    inv_buf_release(&job_path);
+    inv_buf_release(&job);
     inv_answer_release(&answer);
     return exit;
 }

@@ -12,4 +12,12 @@
 int inv_follow_start(struct inv_cli *cli, const char *path,
                      const struct inv_buf *body, bool wait);
 
+/* The same as a step of something larger: follows to the end and prints no
+ * result. *answer is the job's last state, to be released whatever is returned;
+ * what went wrong has been said. Ctrl-C asks the job to stop: *interrupted, and
+ * exit code 0. */
+int inv_follow_job(struct inv_cli *cli, const char *path,
+                   const struct inv_buf *body, struct inv_answer *answer,
+                   bool *interrupted);
+
 #endif

@@ -18,9 +18,12 @@ static sigset_t signals(void) {
     return set;
 }
 
-void inv_interrupt_block(void) {
+bool inv_interrupt_block(void) {
     sigset_t set = signals();
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigset_t before;
+    sigemptyset(&before);
+    sigprocmask(SIG_BLOCK, &set, &before);
+    return sigismember(&before, SIGINT) == 0;
 }
 
 void inv_interrupt_unblock(void) {

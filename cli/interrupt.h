@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-void inv_interrupt_block(void);
+/* False when they were blocked already: whoever blocked them unblocks. */
+bool inv_interrupt_block(void);
 /* Back to normal: the next Ctrl-C ends the process. */
 void inv_interrupt_unblock(void);
 /* Waits; true as soon as Ctrl-C (or SIGTERM) has come. */

@@ -10,10 +10,13 @@
 #include <string.h>
 
 static const struct inv_command *const commands[] = {
-    &inv_cmd_status,  &inv_cmd_collections, &inv_cmd_alias, &inv_cmd_documents,
-    &inv_cmd_import,  &inv_cmd_search,      &inv_cmd_eval,  &inv_cmd_bench,
-    &inv_cmd_rebuild, &inv_cmd_compact,     &inv_cmd_jobs,  &inv_cmd_verify,
-    &inv_cmd_fit,
+    &inv_cmd_status,    &inv_cmd_collections, &inv_cmd_alias,
+    &inv_cmd_documents, &inv_cmd_import,      &inv_cmd_search,
+    &inv_cmd_eval,      &inv_cmd_bench,       &inv_cmd_rebuild,
+    &inv_cmd_compact,   &inv_cmd_jobs,        &inv_cmd_verify,
+    &inv_cmd_upgrade,   &inv_cmd_models,      &inv_cmd_adapters,
+    &inv_cmd_activate,  &inv_cmd_rollback,    &inv_cmd_migration,
+    &inv_cmd_backfill,  &inv_cmd_fit,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 

@@ -128,6 +128,10 @@ enum inv_status inv_query_tail(const struct inv_query_options *options,
     inv_json *filter = NULL;
     enum inv_status status = INV_OK;
     inv_buf_printf(out, ",\"limit\":%u", options->limit);
+    if (options->model != NULL) {
+        inv_buf_puts(out, ",\"model\":");
+        inv_json_put_string(out, options->model, strlen(options->model));
+    }
     if (options->params != NULL)
         status = check_object("--params", options->params, &params, err);
     if (status == INV_OK && options->filter != NULL)

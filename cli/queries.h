@@ -16,6 +16,7 @@ struct inv_query_options {
     const char *source; /* BEIR folder or queries.jsonl, or NULL */
     const char *npy, *offsets, *scales;
     const char *params, *filter; /* JSON texts or NULL */
+    const char *model;           /* of the queries, or NULL */
     uint32_t limit;
     bool exact;
     bool binary; /* vectors as base64 rather than numbers */
@@ -38,9 +39,9 @@ enum inv_status inv_queries_open(const struct inv_query_options *options,
 void inv_queries_close(struct inv_queries *queries);
 size_t inv_queries_count(const struct inv_queries *queries);
 
-/* The tail of a search body: limit, filter, params, what to return; checks the
- * JSON of the options. `with`: JSON of "with", or NULL. Made once, used for
- * every query. */
+/* The tail of a search body: limit, model, filter, params, what to return;
+ * checks the JSON of the options. `with`: JSON of "with", or NULL. Made once,
+ * used for every query. */
 enum inv_status inv_query_tail(const struct inv_query_options *options,
                                bool exact, const char *with,
                                struct inv_buf *out,

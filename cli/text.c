@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- widths ---- */
@@ -146,6 +147,15 @@ const char *inv_text_duration(char *out, double s) {
                  total % 60);
     else
         snprintf(out, INV_NUMBER_MAX, "%u:%02u", minutes, total % 60);
+    return out;
+}
+
+const char *inv_text_time(char *out, uint64_t ms) {
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+    if (gmtime_r(&seconds, &utc) == NULL ||
+        strftime(out, INV_NUMBER_MAX, "%Y-%m-%d %H:%M:%S", &utc) == 0)
+        snprintf(out, INV_NUMBER_MAX, "%" PRIu64 " ms", ms);
     return out;
 }
 

@@ -32,6 +32,8 @@ void inv_text_wrap(struct inv_buf *out, const char *text, size_t len,
 const char *inv_text_count(char *out, uint64_t n);  /* "1,234,567" */
 const char *inv_text_bytes(char *out, uint64_t n);  /* "1.2 MB" */
 const char *inv_text_duration(char *out, double s); /* "0:07", "1:02:03" */
+/* Milliseconds since 1970 as "2026-11-26 17:14:05", in UTC. */
+const char *inv_text_time(char *out, uint64_t ms);
 
 /* Columns of the terminal that `file` is, else 80; within 40..200. */
 size_t inv_text_columns(FILE *file);

@@ -2,7 +2,8 @@
 # The demonstration (make demo): from a checkout to answered questions. It
 # installs and builds what is missing, starts a daemon of its own on a free port
 # with a fresh directory, imports SciFact twice (a vector per token, a vector
-# per document), asks, measures, and stops what it started. KEEP=1 leaves the
+# per document), asks, measures, upgrades a third collection to another model
+# while it is asked (upgrade.sh), and stops what it started. KEEP=1 leaves the
 # daemon up until Ctrl-C.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -126,6 +127,8 @@ The daemon is up. In another terminal, from $PWD:
   $invar search papers do vitamins help against colds
   $invar search abstracts "does vitamin D protect against fractures" --explain
   $invar rebuild papers --index hnsw
+  $invar migration library
+  $invar rollback library
   curl -s $INVAR_URL/v1/collections/papers/search \\
     -H 'Content-Type: application/json' \\
     -d '{"text":"does vitamin D protect against fractures","limit":3,"with":{"payload":["title"]}}'
@@ -146,7 +149,8 @@ to try. For one of your own, that keeps its data:
   $invar import papers $data
   $invar search papers do vitamins help against colds
 
-README.md has the same in curl, docs/getting-started.md the next steps.
+README.md has the same in curl, docs/getting-started.md the next steps, and
+docs/upgrading.md what happened in the last act: a new model over old vectors.
 EOF
 }
 
@@ -160,6 +164,7 @@ stage "import, a vector per document" import_single
 stage "learn and seal" seal
 stage "three questions" ask
 stage "quality and speed" measure
+stage "a new model, live" demo/upgrade.sh "$invar" "$work"
 
 printf '\n== seconds\n'
 printf '%s\n' "${stages[@]}"

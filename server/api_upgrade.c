@@ -37,52 +37,56 @@ INV_HANDLER(inv_api_migration) {
 
 /* What the job would find out at its end, said at once: another model than the
  * upgrade's, or documents without a vector of it. */
-static enum inv_status check_cutover(struct inv_collection *c,
-                                     const struct inv_activate_in *wanted,
+static enum inv_status check_cutover(const struct inv_view *view,
+                                     const struct inv_space *space, bool force,
                                      struct inv_err *err) {
-    struct inv_view *view = inv_gallery_view(c->gallery);
     const struct inv_models *models = inv_view_models(view);
-    const struct inv_space *space = NULL;
-    struct inv_model_counts counts = {0};
-    enum inv_status status =
-        inv_models_find(models, wanted->model, &space, err);
-    if (status == INV_OK && space == &models->spaces[0])
-        status = inv_fail(err, INV_CONFLICT,
-                          "%s is the gallery's model already", space->name);
-    if (status == INV_OK && space->space != models->target) {
-        const struct inv_space *target =
-            inv_models_space(models, models->target);
-        status = inv_fail(err, INV_CONFLICT,
-                          "the upgrade's model is %s, not %s: activate it in "
-                          "mode shadow, bridge or cascade first",
-                          target == NULL ? "none" : target->name, space->name);
-    }
-    if (status == INV_OK)
-        counts = inv_model_count(view, space->space);
-    if (status == INV_OK && !wanted->force && counts.covered < counts.documents)
-        status = inv_fail(err, INV_CONFLICT,
-                          "%zu of %zu documents have a vector of %s: post the "
-                          "others (GET .../backfill lists them) or use force",
-                          counts.covered, counts.documents, space->name);
-    inv_ref_put(view);
-    return status;
+    const struct inv_space *target = inv_models_space(models, models->target);
+    if (space == &models->spaces[0])
+        return inv_fail(err, INV_CONFLICT, "%s is the gallery's model already",
+                        space->name);
+    if (space != target)
+        return inv_fail(err, INV_CONFLICT,
+                        "the upgrade's model is %s, not %s: activate it in "
+                        "mode shadow, bridge or cascade first",
+                        target == NULL ? "none" : target->name, space->name);
+    struct inv_model_counts counts = inv_model_count(view, space->space);
+    if (force || counts.covered == counts.documents)
+        return INV_OK;
+    return inv_fail(err, INV_CONFLICT,
+                    "%zu of %zu documents have a vector of %s: post the others "
+                    "(GET .../backfill lists them) or use force",
+                    counts.covered, counts.documents, space->name);
 }
 
+/* The job keeps the model's whole name, however it was written. */
 static enum inv_status cut_over(struct inv_app *app, struct inv_collection *c,
                                 const struct inv_request *request,
                                 const struct inv_activate_in *wanted,
                                 struct inv_response *response,
                                 struct inv_err *err) {
     int64_t id = 0;
-    enum inv_status status = check_cutover(c, wanted, err);
-    const char *body =
-        inv_arena_strndup(request->arena, request->body, request->body_len);
-    if (status == INV_OK && body == NULL)
-        status = inv_fail(err, INV_MEMORY, "out of memory for a job");
+    struct inv_buf body = INV_BUF_INIT;
+    const struct inv_space *space = NULL;
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    enum inv_status status =
+        inv_models_find(inv_view_models(view), wanted->model, &space, err);
+    if (status == INV_OK)
+        status = check_cutover(view, space, wanted->force, err);
+    if (status == INV_OK) {
+        inv_buf_puts(&body, "{\"model\":");
+        inv_json_put_string(&body, space->name, strlen(space->name));
+        inv_buf_printf(&body, ",\"mode\":\"cutover\",\"force\":%s}",
+                       wanted->force ? "true" : "false");
+        if (body.failed)
+            status = inv_fail(err, INV_MEMORY, "out of memory for a job");
+    }
     if (status == INV_OK)
         status =
-            inv_jobs_add(app->jobs, "cutover", c, body,
+            inv_jobs_add(app->jobs, "cutover", c, body.data,
                          request->idempotency_key, &id, &response->body, err);
+    inv_buf_release(&body);
+    inv_ref_put(view);
     if (status != INV_OK)
         return status;
     response->status = 202;

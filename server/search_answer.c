@@ -317,36 +317,6 @@ static void put_plan(const struct inv_search_request *request,
 
 /* ---- the answer ---- */
 
-/* db: payloads are asked for. */
-static enum inv_status
-put_answer(struct inv_app *app, const struct inv_search_request *request,
-           struct inv_search_answer *answer, struct inv_db *db, int64_t began,
-           struct inv_buf *out, bool *stale, struct inv_err *err) {
-    enum inv_status status = INV_OK;
-    size_t start = out->len;
-    inv_buf_puts(out, "{\"hits\":[");
-    for (size_t i = 0; status == INV_OK && !*stale && i < answer->count; i++) {
-        if (i > 0)
-            inv_buf_putc(out, ',');
-        status =
-            put_hit(request, answer, &answer->hits[i], db, out, stale, err);
-    }
-    inv_buf_putc(out, ']');
-    if (status == INV_OK && !*stale)
-        status = put_models(app, answer, out, err);
-    if (status != INV_OK || *stale) {
-        out->len = start;
-        return status;
-    }
-    if (request->explain)
-        put_plan(request, answer, out);
-    inv_buf_printf(out, ",\"took_ms\":%.3f}",
-                   (double)((int64_t)inv_now_ns() - began) / 1e6);
-    if (out->failed)
-        status = inv_fail(err, INV_MEMORY, "out of memory for the answer");
-    return status;
-}
-
 /* What searches find is what a backfill had best begin with. A collection
  * without an upgrade pays nothing. */
 static void count_accesses(struct inv_collection *collection,
@@ -358,6 +328,39 @@ static void count_accesses(struct inv_collection *collection,
     for (size_t i = 0; i < answer->list_count; i++)
         inv_access_count(collection->access,
                          entry_of(answer, &answer->list[i])->doc);
+}
+
+/* db: payloads are asked for. */
+static enum inv_status put_answer(struct inv_collection *collection,
+                                  const struct inv_search_request *request,
+                                  struct inv_search_answer *answer,
+                                  struct inv_db *db, int64_t began,
+                                  struct inv_buf *out, bool *stale,
+                                  struct inv_err *err) {
+    enum inv_status status = INV_OK;
+    size_t start = out->len;
+    inv_buf_puts(out, "{\"hits\":[");
+    for (size_t i = 0; status == INV_OK && !*stale && i < answer->count; i++) {
+        if (i > 0)
+            inv_buf_putc(out, ',');
+        status =
+            put_hit(request, answer, &answer->hits[i], db, out, stale, err);
+    }
+    inv_buf_putc(out, ']');
+    if (status == INV_OK && !*stale)
+        status = put_models(collection->app, answer, out, err);
+    if (status != INV_OK || *stale) {
+        out->len = start;
+        return status;
+    }
+    if (request->explain)
+        put_plan(request, answer, out);
+    inv_buf_printf(out, ",\"took_ms\":%.3f}",
+                   (double)((int64_t)inv_now_ns() - began) / 1e6);
+    if (out->failed)
+        return inv_fail(err, INV_MEMORY, "out of memory for the answer");
+    count_accesses(collection, answer);
+    return INV_OK;
 }
 
 enum inv_status inv_search_respond(struct inv_app *app,
@@ -383,10 +386,8 @@ enum inv_status inv_search_respond(struct inv_app *app,
         int64_t found = (int64_t)inv_now_ns();
         stale = answer.stale;
         if (status == INV_OK && !stale)
-            status = put_answer(app, request, &answer, payload ? db : NULL,
-                                began, out, &stale, err);
-        if (status == INV_OK && !stale)
-            count_accesses(collection, &answer);
+            status = put_answer(collection, request, &answer,
+                                payload ? db : NULL, began, out, &stale, err);
         answer.plan.ms[4] = (double)((int64_t)inv_now_ns() - found) / 1e6;
         inv_search_release(&answer);
     }

@@ -76,6 +76,44 @@ static enum inv_status no_bridge(const struct inv_space *from,
     return status;
 }
 
+/* The next lane: it has `home` documents to find. */
+static enum inv_status open_lane(struct inv_lanes *lanes,
+                                 const struct inv_searching *gallery,
+                                 const struct inv_space *space, size_t home,
+                                 const struct inv_space *model,
+                                 const struct inv_matrix *query,
+                                 struct inv_lane *report, struct inv_err *err) {
+    size_t at = lanes->count++;
+    struct inv_searching *lane = &lanes->items[at];
+    bool own = space == model;
+    *lane = *gallery;
+    lane->space = space;
+    lane->settings = &space->settings->settings;
+    lane->query = *query;
+    if (own)
+        lanes->own = lane;
+    else
+        lane->bridge =
+            inv_models_bridge(gallery->models, model->space, space->space);
+    bool reachable = own || lane->bridge != NULL;
+    *report = (struct inv_lane){.space = space,
+                                .bridge = lane->bridge,
+                                .home = home,
+                                .unreachable = !reachable};
+    if (at == 0 && !reachable)
+        return no_bridge(model, space, err);
+    lanes->searched[at] = reachable && (at == 0 || home > 0);
+    if (!lanes->searched[at])
+        return INV_OK;
+    enum inv_status status = INV_OK;
+    if (at > 0)
+        status = give_plan(lane, gallery, err);
+    if (status == INV_OK && !own)
+        status = carry_query(lane, query, err);
+    report->plan = lane->plan;
+    return status;
+}
+
 enum inv_status
 inv_lanes_open(struct inv_lanes *lanes, const struct inv_searching *gallery,
                const struct inv_space *model, const struct inv_matrix *query,
@@ -84,35 +122,11 @@ inv_lanes_open(struct inv_lanes *lanes, const struct inv_searching *gallery,
     enum inv_status status = INV_OK;
     for (size_t i = 0; status == INV_OK && i < models->space_count; i++) {
         const struct inv_space *space = &models->spaces[i];
-        bool own = space == model;
         size_t home = home_of(gallery, space->space);
-        if (i > 0 && !own && home == 0)
+        if (i > 0 && space != model && home == 0)
             continue;
-        size_t at = lanes->count++;
-        struct inv_searching *lane = &lanes->items[at];
-        *lane = *gallery;
-        lane->space = space;
-        lane->settings = &space->settings->settings;
-        lane->query = *query;
-        lane->bridge =
-            own ? NULL : inv_models_bridge(models, model->space, space->space);
-        if (own)
-            lanes->own = lane;
-        bool reachable = own || lane->bridge != NULL;
-        lanes->searched[at] = reachable && (i == 0 || home > 0);
-        if (i == 0 && !reachable)
-            return no_bridge(model, space, err);
-        if (lanes->searched[at] && i > 0)
-            status = give_plan(lane, gallery, err);
-        if (status == INV_OK && lanes->searched[at] && !own)
-            status = carry_query(lane, query, err);
-        answer->lanes[at] = (struct inv_lane){
-            .space = space,
-            .bridge = lane->bridge,
-            .plan = lanes->searched[at] ? lane->plan : NULL,
-            .home = home,
-            .unreachable = !reachable,
-        };
+        status = open_lane(lanes, gallery, space, home, model, query,
+                           &answer->lanes[lanes->count], err);
         answer->lane_count = lanes->count;
     }
     return status;

@@ -40,6 +40,7 @@ read -r line <"$work/out" || { cat "$work/log" >&2 && exit 1; }
 base=${line#listening on }/v1
 one=$base/collections/one
 many=$base/collections/many
+two=$base/collections/two
 
 ask() { # METHOD URL [curl's arguments]: body to $work/body, status to stdout
     local method=$1 url=$2
@@ -57,13 +58,17 @@ good() { # WHAT STATUS
 }
 state() {
     local c
-    for c in "$one" "$many"; do
+    for c in "$one" "$many" "$two"; do
         ask POST "$c/documents/count" >/dev/null
         cat "$work/body"
         json POST "$c/documents/scroll" \
             '{"limit":100,"with":{"payload":true,"vectors":true}}' >/dev/null
         cat "$work/body"
     done
+    ask GET "$two/models" >/dev/null
+    cat "$work/body"
+    ask GET "$two/migration" >/dev/null
+    cat "$work/body"
 }
 
 good one "$(json PUT "$one" '{"kind":"single","dim":4,
@@ -78,6 +83,13 @@ good documents "$(json PUT "$one/documents" '{"documents":[
 good tokens "$(json PUT "$many/documents" '{"documents":[
     {"id":"a","vectors":[[1,0,0,0],[0,1,0,0]]}]}')"
 good alias "$(json PUT "$base/aliases/live" '{"collection":"one"}')"
+good two "$(json PUT "$two" '{"kind":"single","dim":2,
+    "model":{"name":"mini","revision":"1"}}')"
+good documents "$(json PUT "$two/documents" '{"documents":[
+    {"id":"a","vector":[1,0]},{"id":"b","vector":[0,1]}]}')"
+good model "$(json PUT "$two/models/mini@2" '{"dim":3}')"
+good vectors "$(json POST "$two/models/mini@2/vectors" '{"vectors":[
+    {"id":"a","vector":[1,0,0]}]}')"
 before=$(state)
 failed=0
 
@@ -177,6 +189,44 @@ row 'alias that shadows a collection' 409 \
     "$(json PUT "$base/aliases/many" '{"collection":"one"}')"
 row 'collection named like an alias' 409 \
     "$(json PUT "$base/collections/live" '{"kind":"single","dim":4}')"
+beside() { # WHAT STATUS VECTOR
+    row "$1" "$2" "$(json POST "$two/models/mini@2/vectors" \
+        "{\"vectors\":[$3]}")"
+}
+activate() { # WHAT STATUS REST
+    row "$1" "$2" "$(json POST "$two/activate" "{\"model\":$3}")"
+}
+row 'no model, two are known' 409 "$(json PUT "$two/documents" \
+    '{"documents":[{"id":"n","vector":[1,0]}]}')"
+row 'model with another body' 409 "$(json PUT "$two/models/mini@2" \
+    '{"dim":4}')"
+row 'model without a dimension' 400 "$(json PUT "$two/models/mini@3" '{}')"
+row 'model of another kind' 400 "$(json PUT "$two/models/mini@3" \
+    '{"dim":3,"kind":"multi"}')"
+row 'unknown model' 404 "$(ask GET "$two/models/mini@3")"
+row 'model that has vectors, deleted' 409 "$(ask DELETE "$two/models/mini@2")"
+row 'model of the gallery, deleted' 409 "$(ask DELETE "$two/models/mini@1")"
+row 'vectors of the gallery, dropped' 409 \
+    "$(ask DELETE "$two/models/mini@1/vectors")"
+beside 'vector of an unknown document' 404 '{"id":"n","vector":[1,0,0]}'
+beside 'stale vector' 409 '{"id":"a","vector":[1,0,0],"seq":7}'
+beside 'vector of another dimension' 400 '{"id":"a","vector":[1,0]}'
+beside 'vectors twice for a document' 400 \
+    '{"id":"b","vector":[1,0,0]},{"id":"b","vector":[0,1,0]}'
+row 'vectors of an unknown model' 409 \
+    "$(json POST "$two/models/mini@3/vectors" \
+        '{"vectors":[{"id":"a","vector":[1,0,0]}]}')"
+row 'query that pairs with nothing' 400 \
+    "$(json POST "$two/models/mini@2/queries" \
+        '{"queries":[{"id":"q","vector":[1,0,0]}]}')"
+row 'query with an unknown old model' 409 \
+    "$(json POST "$two/models/mini@2/queries" '{"queries":[{"id":"q",
+        "vector":[1,0,0],"old":{"model":"mini@3","vector":[1,0]}}]}')"
+activate 'bridge without an adapter' 409 '"mini@2","mode":"bridge"'
+activate 'activation of an unknown model' 409 '"mini@3","mode":"shadow"'
+activate 'cutover before it was activated' 409 '"mini@2","mode":"cutover"'
+activate 'unknown mode' 400 '"mini@2","mode":"swap"'
+row 'rollback of nothing' 409 "$(json POST "$two/rollback" '{}')"
 row 'bad percent escape' 400 "$(ask GET "$one/documents/100%")"
 
 # A client that leaves: the length announced is more than what comes.

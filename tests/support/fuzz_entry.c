@@ -100,6 +100,56 @@ static unsigned try_others(const struct inv_json_doc *doc) {
     return taken;
 }
 
+static void check_items(const struct inv_documents_in *in) {
+    promise(in->count >= 1 && in->count <= INV_BATCH_DOCS_MAX);
+    for (size_t i = 0; i < in->count; i++) {
+        const struct inv_document_in *item = &in->items[i];
+        promise(item->id_len >= 1 && item->id_len <= INV_ID_MAX);
+        promise((item->text != NULL) != (item->given.matrix.data != NULL));
+        promise(item->seq <= INT64_MAX);
+        check_given(&item->given);
+    }
+}
+
+static unsigned try_queries(const struct inv_json_doc *doc) {
+    struct inv_queries_in queries;
+    struct inv_err err = {.status = INV_OK};
+    enum inv_status status =
+        inv_parse_model_queries(doc, &limits, &queries, &err);
+    for (size_t i = 0; status == INV_OK && i < queries.count; i++) {
+        const struct inv_query_in *query = &queries.items[i];
+        check_given(&query->item.given);
+        check_given(&query->old_given);
+        promise(query->old_model != NULL || query->relevant != NULL);
+        promise(
+            (query->old_model != NULL) ==
+            (query->old_text != NULL || query->old_given.matrix.data != NULL));
+        if (query->relevant == NULL)
+            continue;
+        inv_json *ids = NULL;
+        promise(inv_json_parse_plain(query->relevant, strlen(query->relevant),
+                                     &ids, NULL) == INV_OK);
+        promise(inv_json_kind(ids) == INV_JSON_ARRAY && inv_json_size(ids) > 0);
+        inv_json_free(ids);
+    }
+    return took(status, &err, FUZZ_QUERIES);
+}
+
+static unsigned try_models(const struct inv_json_doc *doc) {
+    struct inv_model_in model;
+    struct inv_documents_in vectors;
+    struct inv_activate_in activate;
+    struct inv_err err = {.status = INV_OK};
+    unsigned taken = took(inv_parse_model(doc, &model, &err), &err, FUZZ_MODEL);
+    taken |=
+        took(inv_parse_activate(doc, &activate, &err), &err, FUZZ_ACTIVATE);
+    unsigned some = took(inv_parse_model_vectors(doc, &limits, &vectors, &err),
+                         &err, FUZZ_VECTORS);
+    if (some != 0)
+        check_items(&vectors);
+    return taken | some | try_queries(doc);
+}
+
 /* What is written must read back, and be written the same again. */
 static void check_writer(const inv_json *tree) {
     struct inv_buf first = INV_BUF_INIT;
@@ -128,7 +178,7 @@ static unsigned try_body(const char *text, size_t size,
              FUZZ_BODY);
     if (taken != 0) {
         taken |= try_search(&doc) | try_batch(&doc) | try_documents(&doc) |
-                 try_others(&doc);
+                 try_others(&doc) | try_models(&doc);
         check_writer(doc.root);
     }
     inv_json_close(&doc);
@@ -162,7 +212,13 @@ static unsigned try_frames(const uint8_t *data, size_t size,
         }
         at += need;
     }
-    return taken;
+    struct inv_documents_in vectors;
+    unsigned all =
+        took(inv_parse_model_frames(data, size, &limits, arena, &vectors, &err),
+             &err, FUZZ_MODEL_FRAMES);
+    if (all != 0)
+        check_items(&vectors);
+    return taken | all;
 }
 
 unsigned fuzz_requests(const uint8_t *data, size_t size) {

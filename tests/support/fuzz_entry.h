@@ -20,7 +20,12 @@ enum {
     FUZZ_SCROLL = 32,
     FUZZ_RECALL = 64,
     FUZZ_FRAME = 128, /* a stream of at least one frame */
-    FUZZ_ALL = 255,
+    FUZZ_MODEL = 256,
+    FUZZ_VECTORS = 512, /* of a model, as JSON */
+    FUZZ_QUERIES = 1024,
+    FUZZ_ACTIVATE = 2048,
+    FUZZ_MODEL_FRAMES = 4096,
+    FUZZ_ALL = 8191,
 };
 
 /* Aborts when a parser breaks a promise that holds for all input; memory errors

@@ -431,6 +431,25 @@ START_TEST(many_small_vectors_each_keep_their_place) {
 }
 END_TEST
 
+START_TEST(a_list_of_items_called_vectors_is_no_matrix) {
+    ck_assert_int_eq(
+        parse_text("{\"vectors\": [ {\"id\":\"a\",\"vector\":[1,2]},"
+                   "{\"id\":\"b\",\"vectors\":[[3,4],[5,6]]}]}"),
+        INV_OK);
+    const inv_json *list = inv_json_get(doc.root, "vectors");
+    ck_assert_int_eq(inv_json_kind(list), INV_JSON_ARRAY);
+    ck_assert_uint_eq(inv_json_size(list), 2);
+    ck_assert_uint_eq(doc.vector_count, 2);
+    ck_assert(doc.vectors[1].plural);
+    ck_assert_uint_eq(doc.vectors[1].matrix.rows, 2);
+    /* only at the top: below, such a list is a mistake */
+    ck_assert_int_eq(parse_text("{\"a\":{\"vectors\":[{\"id\":1}]}}"),
+                     INV_INVALID);
+    ck_assert_str_eq(err.pointer, "/a/vectors/0");
+    ck_assert_int_eq(parse_text("[{\"vectors\":[{}]}]"), INV_INVALID);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("scan");
     TCase *tcase = tcase_create("scan");
@@ -449,6 +468,7 @@ int main(void) {
     tcase_add_test(tcase, random_documents_read_as_jansson_reads_them);
     tcase_add_test(tcase, every_cut_off_body_is_malformed);
     tcase_add_test(tcase, many_small_vectors_each_keep_their_place);
+    tcase_add_test(tcase, a_list_of_items_called_vectors_is_no_matrix);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
