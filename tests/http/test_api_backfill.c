@@ -131,6 +131,16 @@ START_TEST(backfill_names_first_what_is_found_often_and_mapped_badly) {
     api_ok(&api, "GET", PLANTED "/backfill?limit=1", NULL);
     ck_assert_int_eq(api_int(&api, "/remaining"), PLANTED_ALL - 101);
     ck_assert_str_ne(api_string(&api, "/documents/0/id"), "d150");
+    char *best = strdup(api_string(&api, "/documents/0/id"));
+    api_ok(&api, "GET", PLANTED "/backfill?limit=37", NULL);
+    ck_assert_uint_eq(api_size(&api, "/documents"), 37);
+    ck_assert_str_eq(api_string(&api, "/documents/0/id"), best);
+    free(best);
+    char *last36 = strdup(api_string(&api, "/documents/36/id"));
+    api_ok(&api, "GET", PLANTED "/backfill?limit=1000", NULL);
+    ck_assert_uint_eq(api_size(&api, "/documents"), PLANTED_ALL - 101);
+    ck_assert_str_eq(api_string(&api, "/documents/36/id"), last36);
+    free(last36);
     api_do(&api, "GET", PLANTED "/backfill?model=m@1", NULL);
     api_refused(&api, 400, "invalid_request", NULL, "m@1");
 }
