@@ -195,29 +195,66 @@ struct candidate {
     const struct inv_entry *entry;
 };
 
-static int best_first(const void *a, const void *b) {
-    const struct candidate *x = a;
-    const struct candidate *y = b;
+/* Is x to be embedded before y? */
+static bool before(const struct candidate *x, const struct candidate *y) {
     if (x->worth != y->worth)
-        return x->worth > y->worth ? -1 : 1;
+        return x->worth > y->worth;
     size_t len = x->entry->id_len < y->entry->id_len ? x->entry->id_len
                                                      : y->entry->id_len;
     int order = memcmp(x->entry->id, y->entry->id, len);
-    return order != 0 ? order
-                      : (x->entry->id_len > y->entry->id_len) -
-                            (x->entry->id_len < y->entry->id_len);
+    return order != 0 ? order < 0 : x->entry->id_len < y->entry->id_len;
 }
 
-/* The documents that still have no vector. */
-static struct candidate *candidates(const struct filling *f,
-                                    const struct inv_backfill *backfill,
-                                    size_t *count) {
+static int best_first(const void *a, const void *b) {
+    return before(a, b) ? -1 : before(b, a) ? 1 : 0;
+}
+
+/* The best `limit` of a stream: a heap with the worst of them on top. */
+struct best {
+    struct candidate *items;
+    size_t count, limit;
+    size_t seen;
+};
+
+static void swap(struct best *best, size_t a, size_t b) {
+    struct candidate keep = best->items[a];
+    best->items[a] = best->items[b];
+    best->items[b] = keep;
+}
+
+static void sift_down(struct best *best) {
+    for (size_t at = 0, child; (child = 2 * at + 1) < best->count; at = child) {
+        if (child + 1 < best->count &&
+            before(&best->items[child], &best->items[child + 1]))
+            child++;
+        if (!before(&best->items[at], &best->items[child]))
+            break;
+        swap(best, at, child);
+    }
+}
+
+static void offer(struct best *best, const struct candidate *candidate) {
+    best->seen++;
+    if (best->count == best->limit) {
+        if (!before(candidate, &best->items[0]))
+            return;
+        best->items[0] = *candidate;
+        sift_down(best);
+        return;
+    }
+    size_t at = best->count++;
+    best->items[at] = *candidate;
+    for (; at > 0 && before(&best->items[(at - 1) / 2], &best->items[at]);
+         at = (at - 1) / 2)
+        swap(best, at, (at - 1) / 2);
+}
+
+/* Those that still have no vector. */
+static void offer_all(const struct filling *f,
+                      const struct inv_backfill *backfill, struct best *best) {
     struct inv_access *access = f->collection->access;
-    struct candidate *list = malloc((backfill->count + 1) * sizeof *list);
-    *count = 0;
-    for (size_t i = 0; list != NULL && i < backfill->count; i++) {
+    for (size_t i = 0; i < backfill->count; i++) {
         const struct prediction *item = &backfill->items[i];
-        struct candidate *c = &list[*count];
         size_t part;
         size_t entry;
         if (inv_view_find_doc(f->view, f->space->space, item->doc, &part,
@@ -225,45 +262,43 @@ static struct candidate *candidates(const struct filling *f,
             !inv_view_find_doc(f->view, inv_view_gallery(f->view), item->doc,
                                &part, &entry))
             continue;
-        *c = (struct candidate){.document = {.doc = item->doc,
-                                             .part = (uint32_t)part,
-                                             .entry = (uint32_t)entry},
-                                .accesses = inv_access_get(access, item->doc),
-                                .residual = item->residual};
-        c->entry =
-            inv_upgrade_entry(f->view, c->document.part, c->document.entry);
-        c->worth = (1 + (double)c->accesses) *
-                   (isnan(item->residual) ? 1 : item->residual);
-        ++*count;
+        struct candidate c = {.document = {.doc = item->doc,
+                                           .part = (uint32_t)part,
+                                           .entry = (uint32_t)entry},
+                              .accesses = inv_access_get(access, item->doc),
+                              .residual = item->residual,
+                              .entry = inv_upgrade_entry(
+                                  f->view, (uint32_t)part, (uint32_t)entry)};
+        c.worth = (1 + (double)c.accesses) *
+                  (isnan(item->residual) ? 1 : item->residual);
+        offer(best, &c);
     }
-    if (list != NULL && *count > 0)
-        qsort(list, *count, sizeof *list, best_first);
-    return list;
+    if (best->count > 0)
+        qsort(best->items, best->count, sizeof *best->items, best_first);
 }
 
 static enum inv_status write_list(const struct filling *f,
-                                  const struct candidate *list, size_t count,
-                                  size_t limit, struct inv_buf *out,
+                                  const struct best *best, struct inv_buf *out,
                                   struct inv_err *err) {
     const char *comma = "";
     enum inv_status status = INV_OK;
     inv_buf_puts(out, "{\"model\":");
     inv_json_put_string(out, f->space->name, strlen(f->space->name));
-    inv_buf_printf(out, ",\"remaining\":%zu,\"documents\":[", count);
-    for (size_t i = 0; status == INV_OK && i < count && i < limit; i++) {
+    inv_buf_printf(out, ",\"remaining\":%zu,\"documents\":[", best->seen);
+    for (size_t i = 0; status == INV_OK && i < best->count; i++) {
+        const struct candidate *c = &best->items[i];
         struct inv_buf one = INV_BUF_INIT;
         bool found = false;
-        status = inv_calibration_put(f->view, f->db, &list[i].document, &one,
-                                     &found, err);
+        status = inv_calibration_put(f->view, f->db, &c->document, &one, &found,
+                                     err);
         if (found) {
             inv_buf_puts(out, comma);
             inv_buf_append(out, one.data, one.len);
-            inv_buf_printf(out,
-                           ",\"accesses\":%u,\"residual\":", list[i].accesses);
-            if (isnan(list[i].residual))
+            inv_buf_printf(out, ",\"accesses\":%u,\"residual\":", c->accesses);
+            if (isnan(c->residual))
                 inv_buf_puts(out, "null}");
             else
-                inv_buf_printf(out, "%.6g}", list[i].residual);
+                inv_buf_printf(out, "%.6g}", c->residual);
             comma = ",";
         }
         out->failed = out->failed || one.failed;
@@ -302,24 +337,22 @@ static enum inv_status find_model(struct filling *f, const char *model,
 static enum inv_status fill(struct filling *f, const char *model, size_t limit,
                             struct inv_buf *out, struct inv_err *err) {
     struct inv_backfill *backfill = f->collection->backfill;
-    struct candidate *list = NULL;
-    size_t count = 0;
+    struct best best = {.limit = limit};
     enum inv_status status = find_model(f, model, err);
     if (status != INV_OK)
         return status;
+    best.items = malloc(limit * sizeof *best.items);
+    if (best.items == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu documents",
+                        limit);
     pthread_mutex_lock(&backfill->lock);
     status = freshen(f, backfill, err);
-    if (status == INV_OK) {
-        list = candidates(f, backfill, &count);
-        if (list == NULL)
-            status =
-                inv_fail(err, INV_MEMORY, "out of memory for %zu documents",
-                         backfill->count);
-    }
+    if (status == INV_OK)
+        offer_all(f, backfill, &best);
     pthread_mutex_unlock(&backfill->lock);
     if (status == INV_OK)
-        status = write_list(f, list, count, limit, out, err);
-    free(list);
+        status = write_list(f, &best, out, err);
+    free(best.items);
     return status;
 }
 

@@ -2,6 +2,7 @@
  * test_api_adapters.c: adapters over real HTTP: fits of a planted rotation and
  * of models that have nothing in common, what a fit refuses, files, chains.
  */
+#include "encoders/adapters/npz.h"
 #include "tests/support/planted.h"
 
 #include <stdio.h>
@@ -374,6 +375,30 @@ START_TEST(a_file_that_does_not_fit_is_refused) {
 }
 END_TEST
 
+START_TEST(plain_arrays_are_taken_when_both_models_are_named) {
+    float matrix[PLANTED_DIM * PLANTED_DIM] = {0};
+    struct inv_buf file = INV_BUF_INIT;
+    for (size_t i = 0; i < PLANTED_DIM; i++)
+        matrix[i * PLANTED_DIM + (i + 1) % PLANTED_DIM] = 1;
+    struct inv_array array = {.name = "matrix",
+                              .dtype = INV_NPY_F32,
+                              .ndim = 2,
+                              .shape = {PLANTED_DIM, PLANTED_DIM},
+                              .data = matrix,
+                              .bytes = sizeof matrix};
+    inv_npz_write(&array, 1, &file);
+    upload(ADAPTERS "?format=npz&name=x", &file);
+    ck_assert_int_eq(api.reply.status, 400);
+    upload(ADAPTERS "?format=npz&name=x&from=m@2&to=m@1", &file);
+    ck_assert_int_eq(api.reply.status, 201);
+    ck_assert_str_eq(api_string(&api, "/kind"), "ridge");
+    ck_assert(!inv_json_bool(api_at(&api, "/forward")));
+    api_do(&api, "GET", ADAPTERS "/x?format=npz&direction=forward", NULL);
+    api_refused(&api, 404, "not_found", NULL, "x|forward");
+    inv_buf_release(&file);
+}
+END_TEST
+
 /* ---- chains ---- */
 
 START_TEST(a_chain_is_marked_degraded_and_is_not_chained_again) {
@@ -456,6 +481,7 @@ int main(void) {
         a_job_goes_on_after_a_restart_and_adapters_stay,
         an_exported_adapter_comes_back_as_it_went,
         a_file_that_does_not_fit_is_refused,
+        plain_arrays_are_taken_when_both_models_are_named,
         a_chain_is_marked_degraded_and_is_not_chained_again,
         an_adapter_in_use_is_not_removed,
         compatibility_shows_what_reports_measured_and_null_elsewhere,

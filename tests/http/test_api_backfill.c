@@ -131,6 +131,16 @@ START_TEST(backfill_names_first_what_is_found_often_and_mapped_badly) {
     api_ok(&api, "GET", PLANTED "/backfill?limit=1", NULL);
     ck_assert_int_eq(api_int(&api, "/remaining"), PLANTED_ALL - 101);
     ck_assert_str_ne(api_string(&api, "/documents/0/id"), "d150");
+    char *best = strdup(api_string(&api, "/documents/0/id"));
+    api_ok(&api, "GET", PLANTED "/backfill?limit=37", NULL);
+    ck_assert_uint_eq(api_size(&api, "/documents"), 37);
+    ck_assert_str_eq(api_string(&api, "/documents/0/id"), best);
+    free(best);
+    char *last36 = strdup(api_string(&api, "/documents/36/id"));
+    api_ok(&api, "GET", PLANTED "/backfill?limit=1000", NULL);
+    ck_assert_uint_eq(api_size(&api, "/documents"), PLANTED_ALL - 101);
+    ck_assert_str_eq(api_string(&api, "/documents/36/id"), last36);
+    free(last36);
     api_do(&api, "GET", PLANTED "/backfill?model=m@1", NULL);
     api_refused(&api, 400, "invalid_request", NULL, "m@1");
 }
@@ -223,6 +233,63 @@ START_TEST(a_cutover_with_documents_missing_says_how_many) {
 }
 END_TEST
 
+/* How many segments are sealed, and by encoders that have learned. */
+static size_t sealed(size_t *entries) {
+    size_t count = 0;
+    api_ok(&api, "GET", PLANTED, NULL);
+    *entries = 0;
+    for (size_t i = 0; i < api_size(&api, "/segments"); i++) {
+        char at[64];
+        snprintf(at, sizeof at, "/segments/%zu/fresh", i);
+        if (inv_json_bool(api_at(&api, at)))
+            continue;
+        count++;
+        snprintf(at, sizeof at, "/segments/%zu/entries", i);
+        *entries += (size_t)api_int(&api, at);
+    }
+    return count;
+}
+
+static size_t first_hit(const char *model, size_t i, enum planted_kind kind) {
+    struct inv_buf body = INV_BUF_INIT;
+    float x[PLANTED_DIM];
+    planted_document(i, kind, 0, x);
+    for (size_t j = 0; j < PLANTED_DIM; j++) {
+        inv_buf_puts(&body, j == 0 ? "" : ",");
+        inv_json_put_float(&body, x[j]);
+    }
+    api_ok(&api, "POST", PLANTED "/search",
+           "{\"model\":\"%s\",\"limit\":1,\"vector\":[%s]}", model, body.data);
+    inv_buf_release(&body);
+    return strtoul(api_string(&api, "/hits/0/id") + 1, NULL, 10);
+}
+
+START_TEST(every_models_encoder_learns_from_its_own_vectors) {
+    size_t entries = 0;
+    api_ok(&api, "DELETE", PLANTED, NULL);
+    planted_make(&api, ",\"encoder\":{\"type\":\"matryoshka\",\"dims\":[4,8],"
+                       "\"index_dims\":8,\"rotate\":\"pca\"}");
+    planted_vectors(&api, "m@2", 0, PLANTED_ALL, PLANTED_ROTATED, 0);
+    ck_assert_uint_eq(sealed(&entries), 0);
+    api_ok(&api, "POST", "/v1/admin/collections/p/compact", NULL);
+    ck_assert_str_eq(api_wait_job(&api), "succeeded");
+    ck_assert_uint_eq(sealed(&entries), 2);
+    ck_assert_uint_eq(entries, 2 * PLANTED_ALL);
+    int64_t state = api_int(&api, "/encoder_state");
+    ck_assert_int_gt(state, 0);
+    upgrade(0, 0, "bridge");
+    ck_assert_uint_eq(first_hit("m@2", 17, PLANTED_ROTATED), 17);
+    api_ok(&api, "POST", PLANTED "/activate",
+           "{\"model\":\"m@2\",\"mode\":\"cutover\"}");
+    ck_assert_str_eq(api_wait_job(&api), "succeeded");
+    ck_assert_uint_eq(sealed(&entries), 2);
+    ck_assert_int_ne(api_int(&api, "/encoder_state"), state);
+    api_restart(&api);
+    ck_assert_uint_eq(first_hit("m@2", 17, PLANTED_ROTATED), 17);
+    ck_assert_uint_eq(first_hit("m@1", 17, PLANTED_OLD), 17);
+}
+END_TEST
+
 int main(void) {
     const TTest *const tests[] = {
         calibration_names_documents_that_have_no_vector_yet,
@@ -231,6 +298,7 @@ int main(void) {
         backfill_goes_by_accesses_alone_while_there_is_no_adapter,
         vectors_of_a_model_that_has_changed_raise_the_drift_metric,
         a_cutover_builds_the_new_index_and_makes_the_model_the_gallerys,
+        every_models_encoder_learns_from_its_own_vectors,
         a_cutover_with_documents_missing_says_how_many,
     };
     return api_run_tests("backfill", tests, sizeof tests / sizeof *tests, setup,
