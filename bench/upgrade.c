@@ -319,7 +319,7 @@ static struct pairs gather(const struct upgrade *u,
                       0};
     for (size_t i = 0; i < documents; i++) {
         size_t row = how->rows != NULL ? how->rows[i] : i;
-        if (how->excluded == NULL || !how->excluded[row])
+        if (how->excluded == NULL || how->keep_vectors || !how->excluded[row])
             add_pair(&p, &u->new_documents, &u->old_documents, row);
     }
     for (size_t i = documents; i < most; i++)
@@ -442,6 +442,39 @@ float *upgrade_apply(const struct inv_map *map, const struct inv_matrix *rows) {
     inv_adapter_free(adapter);
     free(w);
     free(b);
+    return out;
+}
+
+static size_t count_of(const bool *flags, size_t count) {
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n += flags[i];
+    return n;
+}
+
+float *upgrade_held_out(const struct upgrade *u,
+                        const struct upgrade_method *method,
+                        const struct upgrade_fit *how) {
+    size_t queries = u->judged.queries, documents = u->old_documents.rows;
+    bool *excluded = upgrade_reserve(documents, sizeof *excluded);
+    float *out = upgrade_reserve(queries * u->old_documents.dim, sizeof *out);
+    upgrade_answers(u, 0, queries, excluded);
+    size_t folds = count_of(excluded, documents) * 5 <= documents ? 1 : 5;
+    for (size_t f = 0; f < folds; f++) {
+        size_t from = queries * f / folds, to = queries * (f + 1) / folds;
+        struct upgrade_fit part = *how;
+        part.excluded = excluded;
+        memset(excluded, 0, documents * sizeof *excluded);
+        upgrade_answers(u, from, to, excluded);
+        struct inv_map map = upgrade_fit(u, method, &part);
+        float *mapped = upgrade_apply(&map, &u->new_queries);
+        size_t dim = map.rows;
+        memcpy(out + from * dim, mapped + from * dim,
+               (to - from) * dim * sizeof *out);
+        free(mapped);
+        inv_map_release(&map);
+    }
+    free(excluded);
     return out;
 }
 

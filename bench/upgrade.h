@@ -71,6 +71,7 @@ struct upgrade_fit {
     size_t count;
     bool train;           /* the log's queries are pairs too */
     const bool *excluded; /* documents that take no part; NULL: none */
+    bool keep_vectors;    /* of the excluded only the titles take none */
     uint64_t seed;
 };
 
@@ -80,6 +81,13 @@ struct inv_map upgrade_fit(const struct upgrade *u,
                            const struct upgrade_fit *how);
 /* Unit rows of the gallery's space; the caller frees them. */
 float *upgrade_apply(const struct inv_map *map, const struct inv_matrix *rows);
+/* The judged queries in the gallery's space, each by a fit that saw no document
+ * that answers it, or with keep_vectors not its title: in one part where the
+ * answers are at most a fifth of the gallery, else in five. `excluded` is not
+ * read. The caller frees the rows. */
+float *upgrade_held_out(const struct upgrade *u,
+                        const struct upgrade_method *method,
+                        const struct upgrade_fit *how);
 
 /* ---- judging ---- */
 
