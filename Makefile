@@ -175,7 +175,8 @@ fuzz: ## new inputs for the parsers (clang), for FOR=60 seconds
 FUZZ_KERNELS := $(patsubst %,build/release/base/%.o,kernels kernels_scalar \
 	kernels_avx2 kernels_avx512)
 FUZZ_SOURCES := tests/fuzz/fuzz_json.c tests/support/fuzz_entry.c \
-	$(wildcard server/json/*.c) $(patsubst %,index/%.c,filter filter_bind value \
+	$(filter-out %_report.c %_adapter.c %_safetensors.c,$(wildcard server/json/*.c)) \
+	$(patsubst %,index/%.c,filter filter_bind value \
 	time_parse) $(patsubst %,base/%.c,arena base64 buf status utf8 vector)
 
 crash: faiss ## kill -9 during writes, ROUNDS=50 times, then verify

@@ -2,18 +2,22 @@
  * cmd_fit.c: `invar fit`: adapters between two models from .npy files, judged
  * and written as a file; needs no daemon. Main thread.
  */
-#include "cli/adapter_file.h"
+#include "base/file.h"
 #include "cli/fit.h"
 #include "cli/options.h"
+#include "server/json/adapter_file.h"
+#include "server/json/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define STAGE_MAX 128
+
 struct fit_options {
     struct inv_fit_files files;
     struct inv_fit_options how;
-    const char *methods, *from, *to, *out, *held_out;
+    const char *methods, *out, *held_out;
     uint32_t seed;
 };
 
@@ -40,86 +44,119 @@ static int check(struct inv_args *args, struct fit_options *o) {
     return INV_EXIT_OK;
 }
 
-static enum inv_status write_adapter(const struct fit_options *o,
-                                     const struct inv_fit_data *data,
-                                     const struct inv_fit_result *result,
+/* Which format, the name's ending says. */
+static enum inv_status format_of(const char *path,
+                                 enum inv_adapter_format *format,
+                                 struct inv_err *err) {
+    const char *dot = strrchr(path, '.');
+    if (dot == NULL || dot == path || dot[-1] == '/')
+        return inv_fail(err, INV_INVALID,
+                        "%s: an adapter is written as .npz or .safetensors",
+                        path);
+    return inv_adapter_format_parse(dot + 1, format, err);
+}
+
+static enum inv_status write_adapter(const char *path,
+                                     const struct inv_fit_report *report,
                                      struct inv_err *err) {
-    const struct inv_map *map = &result->map;
-    struct inv_adapter *adapter = NULL;
-    struct inv_buf report = INV_BUF_INIT;
-    float *w = malloc(map->rows * map->cols * sizeof *w);
-    float *b = malloc(map->rows * sizeof *b);
-    enum inv_status status = INV_OK;
-    if (w == NULL || b == NULL) {
-        status = inv_fail(err, INV_MEMORY, "out of memory for an adapter");
-        goto done;
-    }
-    inv_map_floats(map, w, b);
-    struct inv_adapter_parts parts = {
-        .kind = result->method.kind,
-        .direction = INV_ADAPTER_BACKWARD,
-        .from = o->from,
-        .to = o->to,
-        .rows = map->rows,
-        .cols = map->cols,
-        .matrix = w,
-        .bias = b,
-        .normalise = true,
-    };
-    status = inv_adapter_new(&parts, &adapter, err);
-    if (status != INV_OK)
-        goto done;
-    inv_fit_result_json(data, result, &report);
-    parts = inv_adapter_parts(adapter);
-    status = inv_adapter_file_write(o->out, &parts, &report, err);
-done:
-    inv_adapter_free(adapter);
-    inv_buf_release(&report);
-    free(w);
-    free(b);
+    const struct inv_fit_result *chosen = &report->results[report->chosen];
+    enum inv_adapter_format format;
+    struct inv_buf about = INV_BUF_INIT;
+    struct inv_buf out = INV_BUF_INIT;
+    enum inv_status status = format_of(path, &format, err);
+    inv_fit_result_json(report, chosen, &about);
+    if (status == INV_OK && about.failed)
+        status = inv_fail(err, INV_MEMORY, "out of memory writing %s", path);
+    if (status == INV_OK)
+        status =
+            inv_adapter_write(chosen->backward, format, about.data, &out, err);
+    if (status == INV_OK)
+        status = inv_file_write_atomic(path, out.data, out.len, err);
+    inv_buf_release(&about);
+    inv_buf_release(&out);
     return status;
 }
 
-static int fit(struct inv_cli *cli, const struct fit_options *o,
-               const struct inv_fit_method *methods, size_t count) {
-    struct inv_fit_data data;
-    struct inv_fit_report *report = calloc(1, sizeof *report);
+/* A line on standard error for every stage. */
+static bool tell(void *ctx, const char *stage, size_t done, size_t total) {
+    char *last = ctx;
+    (void)done;
+    (void)total;
+    if (strcmp(last, stage) != 0)
+        fprintf(stderr, "%s\n", stage);
+    snprintf(last, STAGE_MAX, "%s", stage);
+    return false;
+}
+
+static enum inv_status print(struct inv_cli *cli, const struct fit_options *o,
+                             const struct inv_fit_report *report, int *exit,
+                             struct inv_err *err) {
     struct inv_buf out = INV_BUF_INIT;
+    enum inv_status status = INV_OK;
+    if (o->out != NULL)
+        status = write_adapter(o->out, report, err);
+    if (status == INV_OK) {
+        if (cli->json) {
+            inv_fit_report_json(report, &out);
+            inv_buf_putc(&out, '\n');
+        } else {
+            inv_fit_table(report, &out);
+        }
+        *exit = inv_cli_print(&out);
+    }
+    inv_buf_release(&out);
+    if (status == INV_OK && *exit == INV_EXIT_OK && o->out != NULL &&
+        !cli->json)
+        printf("written: %s\n", o->out);
+    return status;
+}
+
+static int fit(struct inv_cli *cli, const struct fit_options *o) {
+    struct inv_fit_method methods[INV_FIT_METHODS_MAX];
+    struct inv_fit_input input;
+    struct inv_fit_report *report = calloc(1, sizeof *report);
     struct inv_err err;
+    char stage[STAGE_MAX] = "";
+    size_t count = 0;
+    int exit = INV_EXIT_OK;
     if (report == NULL)
         return inv_cli_failed("out of memory");
-    enum inv_status status = inv_fit_data_open(&o->files, &data, &err);
+    enum inv_status status = inv_fit_input_open(&o->files, &input, &err);
+    if (status == INV_OK && o->methods == NULL)
+        inv_fit_methods_default(&input.data, methods, &count);
+    else if (status == INV_OK)
+        status = inv_fit_methods_parse(o->methods, methods, &count, &err);
     if (status == INV_OK)
-        status = inv_fit_judge(&data, methods, count, &o->how, cli->json,
-                               report, &err);
-    const struct inv_fit_result *chosen = &report->results[report->chosen];
-    if (status == INV_OK && o->out != NULL)
-        status = write_adapter(o, &data, chosen, &err);
-    int exit;
-    if (status == INV_OK) {
-        if (cli->json)
-            inv_fit_json(&data, report, &out);
-        else
-            inv_fit_table(&data, report, &out);
-        exit = inv_cli_print(&out);
-    } else {
+        status = inv_fit_judge(&input.data, methods, count, &o->how,
+                               cli->json ? NULL : tell, stage, report, &err);
+    if (status == INV_OK)
+        status = print(cli, o, report, &exit, &err);
+    if (status != INV_OK)
         exit = inv_cli_error(&err);
-    }
-    if (exit == INV_EXIT_OK && o->out != NULL && !cli->json)
-        printf("written: %s\n", o->out);
-    inv_buf_release(&out);
     inv_fit_report_release(report);
-    inv_fit_data_close(&data);
+    inv_fit_input_close(&input);
     free(report);
     return exit;
 }
 
+/* What would be found wrong only after the files were read, or after the fit.
+ */
+static int check_words(struct inv_args *args, const struct fit_options *o) {
+    struct inv_fit_method methods[INV_FIT_METHODS_MAX];
+    enum inv_adapter_format format;
+    struct inv_err err;
+    size_t count;
+    if (o->methods != NULL &&
+        inv_fit_methods_parse(o->methods, methods, &count, &err) != INV_OK)
+        return inv_cli_usage(args, "%s", err.text);
+    if (o->out != NULL && format_of(o->out, &format, &err) != INV_OK)
+        return inv_cli_usage(args, "%s", err.text);
+    return INV_EXIT_OK;
+}
+
 static int run(struct inv_cli *cli, struct inv_args *args) {
-    struct fit_options o = {
-        .how = {.kappa = .2, .steps = 600, .margin = INV_GATE_MARGIN},
-        .from = "new",
-        .to = "old",
-        .held_out = "documents"};
+    struct fit_options o = {.how = inv_fit_options_defaults(),
+                            .held_out = "documents"};
     const struct inv_option options[] = {
         {"new", INV_OPTION_TEXT, "NPY", "documents in the new model",
          &o.files.new_documents},
@@ -148,12 +185,19 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
          &o.files.pairs},
         {"pair-rows", INV_OPTION_TEXT, "FILE",
          "fit on these rows, a number a line", &o.files.pair_rows},
+        {"labels", INV_OPTION_TEXT, "FILE",
+         "of simplex: a label a line, of document i; an empty one is none",
+         &o.files.labels},
+        {"tokens", INV_OPTION_FLAG, NULL,
+         "multi-vectors: NAME.i8.npy is read with NAME.offsets.i64.npy and "
+         "NAME.scale.f16.npy",
+         &o.files.tokens},
         {"old-dims", INV_OPTION_UINT, "N",
          "the gallery is a Matryoshka one, cut to N dimensions",
          &o.files.old_dims},
         {"methods", INV_OPTION_TEXT, "LIST",
          "procrustes ridge[:RHO] path:KAPPA contrastive[:TEMPERATURE] "
-         "paper[:KAPPA]",
+         "paper[:KAPPA] simplex[:BETA]",
          &o.methods},
         {"kappa", INV_OPTION_REAL, "K", "of contrastive (.2)", &o.how.kappa},
         {"steps", INV_OPTION_UINT, "N", "of contrastive (600)", &o.how.steps},
@@ -164,32 +208,27 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
          "pairs do)",
          &o.held_out},
         {"seed", INV_OPTION_UINT, "N", "of everything random (0)", &o.seed},
-        {"from", INV_OPTION_TEXT, "SPACE", "name of the new space", &o.from},
-        {"to", INV_OPTION_TEXT, "SPACE", "name of the old space", &o.to},
+        {"from", INV_OPTION_TEXT, "SPACE", "name of the new space",
+         &o.how.from},
+        {"to", INV_OPTION_TEXT, "SPACE", "name of the old space", &o.how.to},
         {"o", INV_OPTION_TEXT, "FILE",
          "write the chosen adapter: .npz or .safetensors", &o.out},
     };
-    struct inv_fit_method methods[INV_FIT_METHODS_MAX];
-    struct inv_err err;
-    size_t count;
     int exit;
     if (!inv_options_parse(cli, args, options, sizeof options / sizeof *options,
                            0, 0, &exit))
         return exit;
     exit = check(args, &o);
+    if (exit == INV_EXIT_OK)
+        exit = check_words(args, &o);
     if (exit != INV_EXIT_OK)
         return exit;
-    if (o.methods == NULL)
-        o.methods = o.files.titles != NULL
-                        ? "procrustes,path:0.1,path:0.35,ridge,contrastive"
-                        : "procrustes,path:0.1,path:0.35,ridge";
-    if (inv_fit_methods_parse(o.methods, methods, &count, &err) != INV_OK)
-        return inv_cli_usage(args, "%s", err.text);
-    if (o.out != NULL && inv_adapter_file_check(o.out, &err) != INV_OK)
-        return inv_cli_usage(args, "%s", err.text);
     o.files.seed = o.seed;
     o.how.seed = o.seed;
-    return fit(cli, &o, methods, count);
+    /* Files are small enough to judge all of single vectors. */
+    o.how.judged_max = o.files.tokens ? 0 : SIZE_MAX;
+    o.how.pairs_max = o.files.tokens ? 0 : SIZE_MAX;
+    return fit(cli, &o);
 }
 
 const struct inv_command inv_cmd_fit = {

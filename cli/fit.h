@@ -1,20 +1,15 @@
 /*
- * fit.h: what `invar fit` works with: vectors of the same documents and queries
- * in two models, methods, and how each was judged. Files and words are here,
- * the mathematics is in encoders/adapters. Main thread.
+ * fit.h: what `invar fit` reads and shows. Fitting and judging are in
+ * encoders/adapters/evaluate.h, the report as JSON in server/json/report.h.
+ * Main thread.
  */
 #ifndef INV_CLI_FIT_H
 #define INV_CLI_FIT_H
 
 #include "base/vector.h"
 #include "cli/cli.h"
-#include "encoders/adapters/adapter.h"
-#include "encoders/adapters/contrastive.h"
-#include "encoders/adapters/fit.h"
-#include "encoders/adapters/gate.h"
-#include "encoders/adapters/judge.h"
-
-/* ---- what was given ---- */
+#include "cli/vectors.h"
+#include "encoders/adapters/evaluate.h"
 
 struct inv_fit_files {
     const char *new_documents, *old_documents;
@@ -24,115 +19,58 @@ struct inv_fit_files {
     const char *titles;                    /* new vectors; row i = document i */
     const char *extra_new, *extra_old;     /* vector pairs of anything else */
     const char *pair_rows; /* rows of the documents that are pairs */
+    const char *labels;    /* of documents, a line each */
+    bool tokens;           /* multi-vectors; see inv_fit_input_open */
     uint32_t old_dims;     /* the gallery is cut to these; 0: as it is */
     uint32_t pairs;        /* else so many at random; 0: all */
     uint64_t seed;
 };
 
-struct inv_fit_data {
+/* What was read, and `data` that points into it: judged queries (kept out of
+ * every fit), then titles, then extra pairs. */
+struct inv_fit_input {
+    struct inv_fit_data data;
     struct inv_matrix new_documents, old_documents;
-    struct inv_matrix new_queries, old_queries;     /* the judged ones */
-    struct inv_matrix titles, extra_new, extra_old; /* rows 0: none */
-    struct inv_judgements judged;
-    uint32_t *judged_document;
-    size_t *judged_start;
-    bool *unseen; /* of each judged query; NULL: no such split */
-    size_t unseen_count;
-    uint32_t *pair_rows; /* documents whose two vectors are pairs */
-    size_t pair_count;
-    bool proxy;          /* queries are documents, answers their neighbours */
-    uint32_t *proxy_row; /* which ones */
+    struct inv_matrix new_queries, old_queries; /* of all kinds */
+    struct inv_vectors tokens[4]; /* documents new, old; queries new, old */
+    struct inv_codes *codes[4];
+    uint32_t *relevant, *pair_rows, *labels;
+    size_t *relevant_start;
+    bool *has_old, *unseen;
+    uint8_t *use;
 };
 
-/* Reads and normalises everything. All that goes wrong says which file. */
-enum inv_status inv_fit_data_open(const struct inv_fit_files *files,
-                                  struct inv_fit_data *data,
-                                  struct inv_err *err) INV_MUST_USE;
-void inv_fit_data_close(struct inv_fit_data *data);
+/* Reads and normalises everything. With `tokens`, NAME.i8.npy stands for
+ * NAME.i8.npy, NAME.offsets.i64.npy and, of int8, NAME.scale.f16.npy; titles,
+ * extra pairs and old_dims are for single vectors. All that goes wrong says
+ * which file. */
+enum inv_status inv_fit_input_open(const struct inv_fit_files *files,
+                                   struct inv_fit_input *input,
+                                   struct inv_err *err) INV_MUST_USE;
+void inv_fit_input_close(struct inv_fit_input *input);
 
-/* ---- methods ---- */
+/* ---- its parts (fit_qrels.c) ---- */
 
-#define INV_FIT_METHODS_MAX 16
-
-struct inv_fit_method {
-    char name[32]; /* as it was given: "path:0.35" */
-    enum inv_adapter_kind kind;
-    double knob; /* kappa, rho or temperature; negative: not given */
+/* Judged queries: row of the query file, documents that answer it. */
+struct inv_fit_judged_rows {
+    size_t count;
+    uint32_t *row, *document;
+    size_t *start; /* count + 1 */
+    bool *unseen;
 };
-
-/* "procrustes,ridge,path:0.1,contrastive:0.02"; INV_INVALID names the wrong
- * one. */
-enum inv_status inv_fit_methods_parse(const char *text,
-                                      struct inv_fit_method *methods,
-                                      size_t *count,
-                                      struct inv_err *err) INV_MUST_USE;
-
-struct inv_fit_options {
-    double kappa;   /* of contrastive */
-    uint32_t steps; /* of contrastive and paper */
-    uint64_t seed;
-    double margin;
-    bool keep_vectors; /* held out: only relevance, vector pairs stay */
-};
-
-/* excluded: documents that take no part (NULL: all do). */
-enum inv_status inv_fit_run(const struct inv_fit_data *data,
-                            const struct inv_fit_method *method,
-                            const struct inv_fit_options *options,
-                            const bool *excluded, struct inv_map *map,
-                            struct inv_contrastive_choice *choice,
-                            struct inv_err *err) INV_MUST_USE;
-
-/* ---- judging ---- */
-
-#define INV_FIT_CASCADES 3  /* N = 50, 100, 200 */
-#define INV_FIT_COVERAGES 6 /* 0 .1 .25 .5 .75 1, at N = 200 */
-extern const size_t inv_fit_cascade_depths[INV_FIT_CASCADES];
-extern const double inv_fit_coverages[INV_FIT_COVERAGES];
-
-struct inv_fit_quality {
-    double *ndcg;                /* per judged query */
-    double mean, recall, unseen; /* unseen 0 when there is no such split */
-};
-
-struct inv_fit_result {
-    struct inv_fit_method method;
-    struct inv_map map; /* fitted on everything */
-    struct inv_contrastive_choice choice;
-    double seconds, cosine;
-    struct inv_fit_quality in_fit, held_out;
-    double cascade[INV_FIT_CASCADES];   /* of in_fit, everything re-embedded */
-    double coverage[INV_FIT_COVERAGES]; /* of held_out */
-    double ac, am, update_gain, flips;  /* of held_out */
-    struct inv_gate gate;               /* of held_out */
-};
-
-struct inv_fit_report {
-    struct inv_fit_quality old_old, new_new;
-    size_t folds, left_out; /* documents left out of a fold, at most */
-    struct inv_fit_result results[INV_FIT_METHODS_MAX];
-    size_t count, chosen;
-};
-
-/* Fits and judges every method; says what it does on standard error unless
- * quiet. report is to be released also after a failure. */
-enum inv_status inv_fit_judge(const struct inv_fit_data *data,
-                              const struct inv_fit_method *methods,
-                              size_t count,
-                              const struct inv_fit_options *options, bool quiet,
-                              struct inv_fit_report *report,
-                              struct inv_err *err) INV_MUST_USE;
-void inv_fit_report_release(struct inv_fit_report *report);
+enum inv_status inv_fit_judged_rows_read(const struct inv_fit_files *files,
+                                         size_t query_rows,
+                                         size_t document_rows,
+                                         struct inv_fit_judged_rows *out,
+                                         struct inv_err *err) INV_MUST_USE;
+void inv_fit_judged_rows_release(struct inv_fit_judged_rows *rows);
+/* labels is malloc'ed; an empty line is INV_FIT_NO_LABEL. */
+enum inv_status inv_fit_labels_read(const char *path, size_t rows,
+                                    uint32_t **labels, size_t *classes,
+                                    struct inv_err *err) INV_MUST_USE;
 
 /* ---- telling ---- */
 
-void inv_fit_table(const struct inv_fit_data *data,
-                   const struct inv_fit_report *report, struct inv_buf *out);
-void inv_fit_json(const struct inv_fit_data *data,
-                  const struct inv_fit_report *report, struct inv_buf *out);
-/* One result as a JSON object. */
-void inv_fit_result_json(const struct inv_fit_data *data,
-                         const struct inv_fit_result *result,
-                         struct inv_buf *out);
+void inv_fit_table(const struct inv_fit_report *report, struct inv_buf *out);
 
 #endif

@@ -14,6 +14,8 @@
 
 /* Rows of one GEMM: cblas counts in an int. */
 #define ROWS_AT_ONCE ((size_t)1 << 16)
+/* Rows of a fold at once: it needs room for each. */
+#define ROWS_FOLDED 256
 /* Below this |sin| of the angle, slerp is a straight blend: its weights lose
  * half of their digits there. */
 #define SLERP_SMALL 1e-4
@@ -21,6 +23,7 @@
 struct inv_adapter {
     struct inv_adapter_parts parts;
     float *matrix, *bias;
+    float *fold; /* s_new, s_new_bias, s_old; NULL: none */
     char from[INV_SPACE_NAME_MAX + 1], to[INV_SPACE_NAME_MAX + 1];
     bool degraded;
 };
@@ -30,6 +33,15 @@ const char *inv_adapter_kind_name(enum inv_adapter_kind kind) {
         "procrustes", "ridge",   "path",    "contrastive",
         "paper",      "simplex", "composed"};
     return kind < INV_ADAPTER_KINDS ? names[kind] : "unknown";
+}
+
+enum inv_adapter_kind inv_adapter_kind_parse(const char *name) {
+    int kind = 0;
+    while (kind < INV_ADAPTER_KINDS &&
+           strcmp(name, inv_adapter_kind_name((enum inv_adapter_kind)kind)) !=
+               0)
+        kind++;
+    return (enum inv_adapter_kind)kind;
 }
 
 const char *inv_adapter_direction_name(enum inv_adapter_direction direction) {
@@ -45,6 +57,40 @@ static enum inv_status check_name(const char *what, const char *name,
         return inv_fail(err, INV_INVALID,
                         "the %s space has a name of 1 to %d bytes, not %zu",
                         what, INV_SPACE_NAME_MAX, len);
+    return INV_OK;
+}
+
+static enum inv_status not_finite(struct inv_err *err) {
+    return inv_fail(err, INV_NOT_FINITE,
+                    "the adapter holds a number that is not finite or beyond "
+                    "%g",
+                    (double)INV_VALUE_ABS_MAX);
+}
+
+static enum inv_status check_fold(const struct inv_adapter_parts *parts,
+                                  struct inv_err *err) {
+    const struct inv_adapter_fold *fold = &parts->fold;
+    if (fold->dim == 0)
+        return INV_OK;
+    if (parts->kind != INV_ADAPTER_SIMPLEX || !parts->normalise)
+        return inv_fail(err, INV_INVALID,
+                        "only an adapter of kind simplex that normalises is "
+                        "folded, this is %s",
+                        inv_adapter_kind_name(parts->kind));
+    if (fold->dim > INV_DIM_MAX)
+        return inv_fail(err, INV_DIMENSION,
+                        "a simplex of %zu dimensions; %d are possible",
+                        fold->dim, INV_DIM_MAX);
+    if (!(fold->beta >= 0 && fold->beta <= 1))
+        return inv_fail(err, INV_INVALID, "beta is 0 to 1, not %g",
+                        (double)fold->beta);
+    if (!inv_all_within(fold->s_new, fold->dim * parts->cols,
+                        INV_VALUE_ABS_MAX) ||
+        !inv_all_within(fold->s_old, fold->dim * parts->rows,
+                        INV_VALUE_ABS_MAX) ||
+        (fold->s_new_bias != NULL &&
+         !inv_all_within(fold->s_new_bias, fold->dim, INV_VALUE_ABS_MAX)))
+        return not_finite(err);
     return INV_OK;
 }
 
@@ -69,11 +115,32 @@ static enum inv_status check_parts(const struct inv_adapter_parts *parts,
                         INV_VALUE_ABS_MAX) ||
         (parts->bias != NULL &&
          !inv_all_within(parts->bias, parts->rows, INV_VALUE_ABS_MAX)))
-        return inv_fail(err, INV_NOT_FINITE,
-                        "the adapter holds a number that is not finite or "
-                        "beyond %g",
-                        (double)INV_VALUE_ABS_MAX);
-    return INV_OK;
+        return not_finite(err);
+    return check_fold(parts, err);
+}
+
+/* Copies the fold into one block. */
+static bool keep_fold(struct inv_adapter *adapter,
+                      const struct inv_adapter_parts *parts) {
+    const struct inv_adapter_fold *fold = &parts->fold;
+    size_t new_cells = fold->dim * parts->cols;
+    size_t old_cells = fold->dim * parts->rows;
+    adapter->parts.fold = *fold;
+    if (fold->dim == 0)
+        return true;
+    float *block = calloc(new_cells + fold->dim + old_cells, sizeof *block);
+    adapter->fold = block;
+    if (block == NULL)
+        return false;
+    memcpy(block, fold->s_new, new_cells * sizeof *block);
+    if (fold->s_new_bias != NULL)
+        memcpy(block + new_cells, fold->s_new_bias, fold->dim * sizeof *block);
+    memcpy(block + new_cells + fold->dim, fold->s_old,
+           old_cells * sizeof *block);
+    adapter->parts.fold.s_new = block;
+    adapter->parts.fold.s_new_bias = block + new_cells;
+    adapter->parts.fold.s_old = block + new_cells + fold->dim;
+    return true;
 }
 
 enum inv_status inv_adapter_new(const struct inv_adapter_parts *parts,
@@ -86,8 +153,11 @@ enum inv_status inv_adapter_new(const struct inv_adapter_parts *parts,
     if (adapter != NULL) {
         adapter->matrix = malloc(cells * sizeof *adapter->matrix);
         adapter->bias = calloc(parts->rows, sizeof *adapter->bias);
+        adapter->parts = *parts;
+        adapter->degraded = parts->kind == INV_ADAPTER_COMPOSED;
     }
-    if (adapter == NULL || adapter->matrix == NULL || adapter->bias == NULL) {
+    if (adapter == NULL || adapter->matrix == NULL || adapter->bias == NULL ||
+        !keep_fold(adapter, parts)) {
         inv_adapter_free(adapter);
         return inv_fail(err, INV_MEMORY,
                         "out of memory for an adapter of %zu x %zu",
@@ -98,7 +168,6 @@ enum inv_status inv_adapter_new(const struct inv_adapter_parts *parts,
         memcpy(adapter->bias, parts->bias, parts->rows * sizeof *parts->bias);
     memcpy(adapter->from, parts->from, strlen(parts->from) + 1);
     memcpy(adapter->to, parts->to, strlen(parts->to) + 1);
-    adapter->parts = *parts;
     adapter->parts.matrix = adapter->matrix;
     adapter->parts.bias = adapter->bias;
     adapter->parts.from = adapter->from;
@@ -112,6 +181,7 @@ void inv_adapter_free(struct inv_adapter *adapter) {
         return;
     free(adapter->matrix);
     free(adapter->bias);
+    free(adapter->fold);
     free(adapter);
 }
 
@@ -161,38 +231,90 @@ static enum inv_status check_dim(const struct inv_adapter *adapter, size_t dim,
 
 /* out = in W^T + b, before any normalisation. One query is a GEMV: 20 us at
  * 384 dimensions, memory bound. */
-static void affine(const struct inv_adapter *adapter, const float *in,
-                   size_t count, float *out) {
-    size_t rows = adapter->parts.rows;
-    size_t cols = adapter->parts.cols;
+static void affine(const float *w, const float *b, size_t rows, size_t cols,
+                   const float *in, size_t count, float *out) {
+    for (size_t i = 0; i < count; i++)
+        memcpy(out + i * rows, b, rows * sizeof *out);
+    if (count == 1)
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)rows, (int)cols, 1, w,
+                    (int)cols, in, 1, 1, out, 1);
+    else if (count > 1)
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)count,
+                    (int)rows, (int)cols, 1, in, (int)cols, w, (int)cols, 1,
+                    out, (int)rows);
+}
+
+/* Blends what went to the simplex and back into out (normalised rows). room:
+ * dim + rows numbers a row. */
+static void blend_fold(const struct inv_adapter_parts *p, const float *in,
+                       size_t count, float *out, float *room) {
+    const struct inv_adapter_fold *fold = &p->fold;
+    float *z = room;
+    float *back = room + count * fold->dim;
+    affine(fold->s_new, fold->s_new_bias, fold->dim, p->cols, in, count, z);
+    for (size_t i = 0; i < count; i++)
+        inv_normalize_f32(z + i * fold->dim, fold->dim);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count,
+                (int)p->rows, (int)fold->dim, 1, z, (int)fold->dim, fold->s_old,
+                (int)p->rows, 0, back, (int)p->rows);
+    for (size_t i = 0; i < count; i++) {
+        float *y = out + i * p->rows;
+        const float *other = back + i * p->rows;
+        inv_normalize_f32(back + i * p->rows, p->rows);
+        for (size_t j = 0; j < p->rows; j++)
+            y[j] *= 1 - fold->beta;
+        inv_axpy_f32(fold->beta, other, y, p->rows);
+        inv_normalize_f32(y, p->rows);
+    }
+}
+
+/* Rows through the whole map. room: what blend_fold takes for as many rows as
+ * ROWS_FOLDED, or NULL without a fold. */
+static void transform(const struct inv_adapter_parts *p, const float *in,
+                      size_t count, bool normalise, float *out, float *room) {
+    size_t most = p->fold.dim > 0 ? (size_t)ROWS_FOLDED : ROWS_AT_ONCE;
     while (count > 0) {
-        size_t part = count < ROWS_AT_ONCE ? count : ROWS_AT_ONCE;
-        for (size_t i = 0; i < part; i++)
-            memcpy(out + i * rows, adapter->bias, rows * sizeof *out);
-        if (part == 1)
-            cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)rows, (int)cols, 1,
-                        adapter->matrix, (int)cols, in, 1, 1, out, 1);
-        else
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)part,
-                        (int)rows, (int)cols, 1, in, (int)cols, adapter->matrix,
-                        (int)cols, 1, out, (int)rows);
-        in += part * cols;
-        out += part * rows;
+        size_t part = count < most ? count : most;
+        affine(p->matrix, p->bias, p->rows, p->cols, in, part, out);
+        for (size_t i = 0; i < part && normalise; i++)
+            inv_normalize_f32(out + i * p->rows, p->rows);
+        if (p->fold.dim > 0)
+            blend_fold(p, in, part, out, room);
+        in += part * p->cols;
+        out += part * p->rows;
         count -= part;
     }
+}
+
+/* Room for `rows` rows of a fold and `extra` numbers after it. */
+static enum inv_status reserve(const struct inv_adapter_parts *p, size_t rows,
+                               size_t extra, float **room,
+                               struct inv_err *err) {
+    size_t each = p->fold.dim > 0 ? p->fold.dim + p->rows : 0;
+    *room = NULL;
+    if (each + extra == 0)
+        return INV_OK;
+    *room = malloc((rows * each + extra) * sizeof **room);
+    if (*room != NULL)
+        return INV_OK;
+    return inv_fail(err, INV_MEMORY,
+                    "out of memory for %zu vectors of %zu dimensions", rows,
+                    p->rows);
 }
 
 enum inv_status inv_adapter_apply(const struct inv_adapter *adapter,
                                   const float *in, size_t count, size_t dim,
                                   float *out, struct inv_err *err) {
+    const struct inv_adapter_parts *p = &adapter->parts;
+    float *room;
     enum inv_status status = check_dim(adapter, dim, err);
+    if (status == INV_OK)
+        status = reserve(p, count < ROWS_FOLDED ? count : (size_t)ROWS_FOLDED,
+                         0, &room, err);
     if (status != INV_OK)
         return status;
-    affine(adapter, in, count, out);
-    if (adapter->parts.normalise)
-        for (size_t i = 0; i < count; i++)
-            inv_normalize_f32(out + i * adapter->parts.rows,
-                              adapter->parts.rows);
+    transform(p, in, count, p->normalise, out, room);
+    free(room);
     return INV_OK;
 }
 
@@ -200,21 +322,19 @@ enum inv_status inv_adapter_apply_tokens(const struct inv_adapter *adapter,
                                          const float *in, size_t count,
                                          size_t dim, float *out,
                                          struct inv_err *err) {
+    const struct inv_adapter_parts *p = &adapter->parts;
+    float *unit;
     enum inv_status status = check_dim(adapter, dim, err);
+    if (status == INV_OK)
+        status = reserve(p, 1, dim, &unit, err);
     if (status != INV_OK)
         return status;
-    float *unit = malloc((dim == 0 ? 1 : dim) * sizeof *unit);
-    if (unit == NULL)
-        return inv_fail(err, INV_MEMORY,
-                        "out of memory for a token of %zu dimensions", dim);
-    size_t rows = adapter->parts.rows;
     for (size_t i = 0; i < count; i++) {
-        float *y = out + i * rows;
+        float *y = out + i * p->rows;
         memcpy(unit, in + i * dim, dim * sizeof *unit);
         float weight = inv_normalize_f32(unit, dim);
-        affine(adapter, unit, 1, y);
-        inv_normalize_f32(y, rows);
-        for (size_t j = 0; j < rows; j++)
+        transform(p, unit, 1, true, y, unit + dim);
+        for (size_t j = 0; j < p->rows; j++)
             y[j] *= weight;
     }
     free(unit);
@@ -226,6 +346,10 @@ enum inv_status inv_adapter_apply_tokens(const struct inv_adapter *adapter,
 static enum inv_status check_chain(const struct inv_adapter *first,
                                    const struct inv_adapter *second,
                                    struct inv_err *err) {
+    if (first->fold != NULL || second->fold != NULL)
+        return inv_fail(err, INV_INVALID,
+                        "an adapter with a simplex fold is not composed; refit "
+                        "on documents that hold vectors of both ends");
     if (first->degraded || second->degraded)
         return inv_fail(err, INV_INVALID,
                         "at most two adapters are composed; refit on documents "
@@ -278,8 +402,6 @@ enum inv_status inv_adapter_compose(const struct inv_adapter *first,
     parts.matrix = matrix;
     parts.bias = bias;
     status = inv_adapter_new(&parts, out, err);
-    if (status == INV_OK)
-        (*out)->degraded = true;
 done:
     free(matrix);
     free(bias);

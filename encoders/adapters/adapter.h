@@ -30,12 +30,26 @@ enum inv_adapter_kind {
 };
 /* "procrustes", "ridge", ... Static storage. */
 const char *inv_adapter_kind_name(enum inv_adapter_kind kind);
+/* INV_ADAPTER_KINDS for what is none of these names. */
+enum inv_adapter_kind inv_adapter_kind_parse(const char *name);
 
 enum inv_adapter_direction {
     INV_ADAPTER_BACKWARD, /* new -> old */
     INV_ADAPTER_FORWARD,  /* old -> new */
 };
 const char *inv_adapter_direction_name(enum inv_adapter_direction direction);
+
+/* What an adapter of kind simplex may hold beside its matrix: both models' maps
+ * onto the vertices of the simplex (simplex.h), so that a query also goes there
+ * and back: q' = norm((1 - beta) norm(W x + b) + beta norm(S_old^T norm(S_new x
+ * + c))). */
+struct inv_adapter_fold {
+    size_t dim;              /* of the simplex: classes - 1; 0: no fold */
+    const float *s_new;      /* dim x cols, row-major */
+    const float *s_new_bias; /* dim; NULL: zeros */
+    const float *s_old;      /* dim x rows, row-major; S_old^T needs no bias */
+    float beta;              /* 0..1 */
+};
 
 /* What an adapter is made of. */
 struct inv_adapter_parts {
@@ -45,7 +59,8 @@ struct inv_adapter_parts {
     size_t rows, cols;     /* dimensions of `to` and of `from` */
     const float *matrix;   /* rows x cols, row-major */
     const float *bias;     /* rows; NULL: zeros */
-    bool normalise;        /* cosine: |y| = 1 */
+    bool normalise;        /* cosine: |y| = 1; needed by a fold */
+    struct inv_adapter_fold fold; /* of kind simplex only; zeroed: none */
 };
 
 struct inv_adapter;
@@ -72,7 +87,8 @@ enum inv_status inv_adapter_check(const struct inv_adapter *adapter,
                                   struct inv_err *err) INV_MUST_USE;
 
 /* count rows of `dim` numbers into count rows of parts.rows. INV_DIMENSION
- * when dim is not parts.cols. A row that comes to zero stays zero. */
+ * when dim is not parts.cols, INV_MEMORY. A row that comes to zero stays zero.
+ */
 enum inv_status inv_adapter_apply(const struct inv_adapter *adapter,
                                   const float *in, size_t count, size_t dim,
                                   float *out, struct inv_err *err) INV_MUST_USE;
@@ -85,9 +101,9 @@ enum inv_status inv_adapter_apply_tokens(const struct inv_adapter *adapter,
                                          struct inv_err *err) INV_MUST_USE;
 
 /* second after first: first.to must be second.from, the directions the same.
- * Degraded; of a composition no composition is made (INV_INVALID): refit on
- * documents that hold both ends. The inner renormalisation is dropped, as for
- * unit vectors it only rescales. */
+ * Degraded; of a composition or of a fold no composition is made (INV_INVALID):
+ * refit on documents that hold both ends. The inner renormalisation is dropped,
+ * as for unit vectors it only rescales. */
 enum inv_status inv_adapter_compose(const struct inv_adapter *first,
                                     const struct inv_adapter *second,
                                     struct inv_adapter **out,

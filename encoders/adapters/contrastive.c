@@ -285,7 +285,7 @@ static enum inv_status descend(struct descent *d,
         inv_contrastive_gradient(&d->shape, d->wb, b, d->x, d->positive,
                                  d->columns, d->scratch, d->gradient, gb, &r);
         adam(d, step);
-        if (d->options->go_on != NULL && step % 10 == 0 &&
+        if (d->options->go_on != NULL &&
             !d->options->go_on(d->options->context, step, steps))
             return inv_fail(err, INV_CANCELLED, "cancelled at step %zu of %zu",
                             step, steps);

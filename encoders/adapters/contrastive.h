@@ -35,8 +35,8 @@ struct inv_contrastive {
     uint32_t batch;     /* 128 */
     uint32_t columns;   /* 16384: gallery rows that compete, at most */
     uint64_t seed;
-    /* Called now and then; false ends the fit with INV_CANCELLED. NULL: none.
-     */
+    /* Called after every step; false ends the fit with INV_CANCELLED. NULL:
+     * none. */
     bool (*go_on)(void *context, size_t step, size_t steps);
     void *context;
 };

@@ -134,7 +134,7 @@ static void cascade_only(const struct inv_gate_input *in, double cascade,
 static void refuse(const struct inv_gate_input *in, double new_new,
                    double old_old, struct inv_gate *gate) {
     gate->verdict = INV_VERDICT_REFUSE;
-    if (new_new <= old_old)
+    if (in->new_new != NULL && new_new <= old_old)
         snprintf(gate->reason, sizeof gate->reason,
                  "the new model is not better here: %.3f against %.3f of the "
                  "old one, each on its own vectors",
@@ -150,6 +150,21 @@ static void refuse(const struct inv_gate_input *in, double new_new,
                  "a re-index is needed: the bridge changes nDCG@10 by %+.3f "
                  "(%+.3f to %+.3f) and no cascade over it makes that good",
                  gate->gain.mean, gate->gain.low, gate->gain.high);
+}
+
+static void decide(const struct inv_gate_input *in, struct inv_gate *gate) {
+    bool part = in->covered_queries > 0;
+    size_t count = part ? in->covered_queries : in->queries;
+    double old = mean_of(part ? in->old_covered : in->old_old, count);
+    double new = in->new_new != NULL ? mean_of(in->new_new, count) : 0;
+    double cascade = in->cascade != NULL ? mean_of(in->cascade, count) : 0;
+    if (may_activate(in, gate))
+        activate(in, gate);
+    else if (in->new_new != NULL && in->cascade != NULL && cascade > old &&
+             cascade >= INV_GATE_CASCADE_SHARE * new && gate->break_even <= 1)
+        cascade_only(in, cascade, old, gate);
+    else
+        refuse(in, new, old, gate);
 }
 
 enum inv_status inv_gate_judge(const struct inv_gate_input *input,
@@ -170,22 +185,10 @@ enum inv_status inv_gate_judge(const struct inv_gate_input *input,
     if (status == INV_OK)
         status = worst_slice(input, gains, &g.worst_slice, err);
     if (status == INV_OK) {
-        double old_old = mean_of(input->old_old, input->queries);
-        double new_new = mean_of(input->new_new, input->queries);
-        double cascade = input->cascade == NULL
-                             ? 0
-                             : mean_of(input->cascade, input->queries);
         g.half_width = (g.gain.high - g.gain.low) / 2;
         g.queries_needed =
             needed(gains, input->queries, g.gain.mean, input->margin);
-        if (may_activate(input, &g))
-            activate(input, &g);
-        else if (input->cascade != NULL && cascade > old_old &&
-                 cascade >= INV_GATE_CASCADE_SHARE * new_new &&
-                 g.break_even <= 1)
-            cascade_only(input, cascade, old_old, &g);
-        else
-            refuse(input, new_new, old_old, &g);
+        decide(input, &g);
         *gate = g;
     }
     free(gains);

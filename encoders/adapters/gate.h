@@ -36,15 +36,20 @@ enum inv_verdict {
 /* "ACTIVATE", "CASCADE_ONLY", "REFUSE". */
 const char *inv_verdict_name(enum inv_verdict verdict);
 
-/* All per query, in the same order, judged on what the fit did not see. */
+/* All per query, in the same order, judged on what the fit did not see. Where
+ * only a part of the documents has new vectors, the new model and the cascade
+ * are known on that part alone, and are compared with the old model there. */
 struct inv_gate_input {
     const double *cross;   /* new queries, adapted, on the old gallery */
     const double *old_old; /* old queries on the old gallery */
-    const double *new_new; /* new queries on a new gallery */
-    const double *cascade; /* with all documents re-embedded; NULL: none */
     size_t queries;
+    const double *new_new;     /* new queries on a new gallery; NULL: unknown */
+    const double *cascade;     /* with all documents re-embedded; NULL: none */
+    const double *old_covered; /* old queries on the documents of new_new */
+    size_t covered_queries;    /* of the last three; 0: those of `queries`, and
+                                  old_covered is old_old */
     double break_even;     /* coverage from which the cascade is not worse than
-                              old_old; above 1: none */
+                              old_covered; above 1: none */
     const uint32_t *slice; /* label of each query, below `slices`; NULL: none */
     size_t slices;
     double margin;

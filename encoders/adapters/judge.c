@@ -4,7 +4,6 @@
  */
 #include "encoders/adapters/judge.h"
 
-#include "base/kernels.h"
 #include "base/topk.h"
 
 #include <cblas.h>
@@ -20,63 +19,115 @@
 
 /* ---- ranking ---- */
 
+/* which: the gallery rows of these scores; NULL: first_row on. */
 static void scan(const float *scores, size_t rows, size_t columns,
-                 size_t first_row, struct inv_topk *heaps) {
+                 const uint32_t *which, size_t first_row,
+                 struct inv_topk *heaps) {
     for (size_t i = 0; i < rows; i++) {
         const float *row = scores + i * columns;
         float bar = inv_topk_threshold(&heaps[i]);
         for (size_t j = 0; j < columns; j++) {
             if (row[j] < bar)
                 continue;
-            inv_topk_push(&heaps[i], row[j], (uint32_t)(first_row + j));
+            inv_topk_push(&heaps[i], row[j],
+                          which != NULL ? which[j] : (uint32_t)(first_row + j));
             bar = inv_topk_threshold(&heaps[i]);
         }
     }
+}
+
+struct ranking {
+    const float *gallery;
+    const uint32_t *which; /* NULL: all rows */
+    size_t count, dim, columns;
+    float *block;    /* QUERY_BLOCK x columns scores */
+    float *gathered; /* columns x dim, when which */
+};
+
+/* Scores of `rows` queries for gallery rows [from, from + width). */
+static void score_block(const struct ranking *r, const float *queries,
+                        size_t rows, size_t from, size_t width) {
+    const float *gallery = r->gallery + from * r->dim;
+    for (size_t i = 0; i < width && r->which != NULL; i++)
+        memcpy(r->gathered + i * r->dim,
+               r->gallery + (size_t)r->which[from + i] * r->dim,
+               r->dim * sizeof *r->gathered);
+    if (r->which != NULL)
+        gallery = r->gathered;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)width,
+                (int)r->dim, 1, queries, (int)r->dim, gallery, (int)r->dim, 0,
+                r->block, (int)width);
+}
+
+static void rank_block(const struct ranking *r, const float *queries,
+                       size_t rows, struct inv_topk *heaps) {
+    for (size_t from = 0; from < r->count; from += r->columns) {
+        size_t width =
+            r->count - from < r->columns ? r->count - from : r->columns;
+        score_block(r, queries, rows, from, width);
+        scan(r->block, rows, width, r->which != NULL ? r->which + from : NULL,
+             from, heaps);
+    }
+}
+
+static void take(struct inv_topk *heap, size_t depth, uint32_t *ids,
+                 float *scores) {
+    inv_topk_sort(heap);
+    for (size_t j = 0; j < depth; j++) {
+        ids[j] = heap->items[j].entry;
+        if (scores != NULL)
+            scores[j] = heap->items[j].score;
+    }
+}
+
+static enum inv_status rank(struct ranking *r, const float *queries,
+                            size_t count, size_t depth, uint32_t *ids,
+                            float *scores, struct inv_err *err) {
+    if (depth < 1 || depth > r->count || r->count >= UINT32_MAX)
+        return inv_fail(err, INV_INVALID, "the best %zu of %zu documents",
+                        depth, r->count);
+    r->columns = r->count < GALLERY_BLOCK ? r->count : (size_t)GALLERY_BLOCK;
+    /* gathered rows follow the scores */
+    size_t gathered = r->which != NULL ? r->columns * r->dim : 0;
+    r->block = malloc((QUERY_BLOCK * r->columns + gathered) * sizeof *r->block);
+    r->gathered = r->block + QUERY_BLOCK * r->columns;
+    struct inv_topk_item *items = malloc(QUERY_BLOCK * depth * sizeof *items);
+    enum inv_status status = INV_OK;
+    if (r->block == NULL || items == NULL)
+        status = inv_fail(err, INV_MEMORY,
+                          "out of memory ranking %zu documents", r->count);
+    for (size_t at = 0; at < count && status == INV_OK; at += QUERY_BLOCK) {
+        struct inv_topk heaps[QUERY_BLOCK];
+        size_t rows =
+            count - at < QUERY_BLOCK ? count - at : (size_t)QUERY_BLOCK;
+        for (size_t i = 0; i < rows; i++)
+            inv_topk_init(&heaps[i], items + i * depth, depth);
+        rank_block(r, queries + at * r->dim, rows, heaps);
+        for (size_t i = 0; i < rows; i++)
+            take(&heaps[i], depth, ids + (at + i) * depth,
+                 scores != NULL ? scores + (at + i) * depth : NULL);
+    }
+    free(r->block);
+    free(items);
+    return status;
 }
 
 enum inv_status inv_judge_rank(const float *queries, size_t count,
                                const float *gallery, size_t gallery_count,
                                size_t dim, size_t depth, uint32_t *ids,
                                float *scores, struct inv_err *err) {
-    if (depth < 1 || depth > gallery_count || gallery_count >= UINT32_MAX)
-        return inv_fail(err, INV_INVALID, "the best %zu of %zu documents",
-                        depth, gallery_count);
-    size_t columns =
-        gallery_count < GALLERY_BLOCK ? gallery_count : (size_t)GALLERY_BLOCK;
-    float *block = malloc(QUERY_BLOCK * columns * sizeof *block);
-    struct inv_topk_item *items = malloc(QUERY_BLOCK * depth * sizeof *items);
-    if (block == NULL || items == NULL) {
-        free(block);
-        free(items);
-        return inv_fail(err, INV_MEMORY, "out of memory ranking %zu documents",
-                        gallery_count);
-    }
-    for (size_t at = 0; at < count; at += QUERY_BLOCK) {
-        struct inv_topk heaps[QUERY_BLOCK];
-        size_t rows =
-            count - at < QUERY_BLOCK ? count - at : (size_t)QUERY_BLOCK;
-        for (size_t i = 0; i < rows; i++)
-            inv_topk_init(&heaps[i], items + i * depth, depth);
-        for (size_t from = 0; from < gallery_count; from += columns) {
-            size_t width =
-                gallery_count - from < columns ? gallery_count - from : columns;
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows,
-                        (int)width, (int)dim, 1, queries + at * dim, (int)dim,
-                        gallery + from * dim, (int)dim, 0, block, (int)width);
-            scan(block, rows, width, from, heaps);
-        }
-        for (size_t i = 0; i < rows; i++) {
-            inv_topk_sort(&heaps[i]);
-            for (size_t j = 0; j < depth; j++) {
-                ids[(at + i) * depth + j] = heaps[i].items[j].entry;
-                if (scores != NULL)
-                    scores[(at + i) * depth + j] = heaps[i].items[j].score;
-            }
-        }
-    }
-    free(block);
-    free(items);
-    return INV_OK;
+    struct ranking r = {.gallery = gallery, .count = gallery_count, .dim = dim};
+    return rank(&r, queries, count, depth, ids, scores, err);
+}
+
+enum inv_status inv_judge_rank_some(const float *queries, size_t count,
+                                    const float *gallery, const uint32_t *which,
+                                    size_t which_count, size_t dim,
+                                    size_t depth, uint32_t *ids, float *scores,
+                                    struct inv_err *err) {
+    struct ranking r = {
+        .gallery = gallery, .which = which, .count = which_count, .dim = dim};
+    return rank(&r, queries, count, depth, ids, scores, err);
 }
 
 /* ---- measuring ---- */
@@ -194,9 +245,9 @@ static void order(uint32_t *ids, double *scores, size_t depth) {
     }
 }
 
-void inv_judge_cascade(const float *query, const float *gallery, size_t dim,
-                       const bool *covered, const float *bridge, size_t depth,
-                       uint32_t *ids, double *scratch) {
+void inv_judge_cascade(const double *fresh, const bool *covered,
+                       const float *bridge, size_t depth, uint32_t *ids,
+                       double *scratch) {
     size_t count = 0;
     for (size_t i = 0; i < depth; i++) {
         count += covered == NULL || covered[ids[i]];
@@ -205,16 +256,12 @@ void inv_judge_cascade(const float *query, const float *gallery, size_t dim,
     if (count < COVERED_MIN)
         return;
     struct spread old = spread_of(scratch, covered, ids, depth);
-    for (size_t i = 0; i < depth; i++)
-        if (covered == NULL || covered[ids[i]])
-            scratch[i] =
-                (double)inv_dot_f32(query, gallery + (size_t)ids[i] * dim, dim);
-    struct spread new = spread_of(scratch, covered, ids, depth);
+    struct spread new = spread_of(fresh, covered, ids, depth);
     double slope = new.deviation > 0 ? old.deviation / new.deviation : 0;
     if (count == depth || slope <= 0) /* one scale only: keep it */
         slope = 1;
     for (size_t i = 0; i < depth; i++)
         if (covered == NULL || covered[ids[i]])
-            scratch[i] = old.mean + (scratch[i] - new.mean) * slope;
+            scratch[i] = old.mean + (fresh[i] - new.mean) * slope;
     order(ids, scratch, depth);
 }

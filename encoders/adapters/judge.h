@@ -30,6 +30,14 @@ enum inv_status inv_judge_rank(const float *queries, size_t count,
                                size_t dim, size_t depth, uint32_t *ids,
                                float *scores, struct inv_err *err) INV_MUST_USE;
 
+/* The same among gallery rows which[0 .. which_count), ascending; no other row
+ * is read. */
+enum inv_status inv_judge_rank_some(const float *queries, size_t count,
+                                    const float *gallery, const uint32_t *which,
+                                    size_t which_count, size_t dim,
+                                    size_t depth, uint32_t *ids, float *scores,
+                                    struct inv_err *err) INV_MUST_USE;
+
 /* Each query's nDCG@10 and recall@10 of a ranking (count x depth, depth >= 1);
  * recall may be NULL. */
 void inv_judge_measure(const uint32_t *ids, size_t depth,
@@ -47,16 +55,15 @@ enum inv_status inv_judge_pairs(const float *w, const float *b, size_t rows,
                                 double *error,
                                 struct inv_err *err) INV_MUST_USE;
 
-/* The cascade: a list of `depth` rows that the bridge found, of which those
- * with covered[row] get the new model's score. With three or more of them (and
- * not all), an affine map of this list carries new scores to the bridge's
- * scale: the mean and the deviation of the covered documents are equal in
- * both; the others keep their bridge score. With fewer the order stays.
- * query: in the new space, gallery: the new vectors (dim numbers a row; only
- * covered rows are read). ids is reordered in place; bridge: its scores;
- * scratch: depth numbers. covered NULL: all. */
-void inv_judge_cascade(const float *query, const float *gallery, size_t dim,
-                       const bool *covered, const float *bridge, size_t depth,
-                       uint32_t *ids, double *scratch);
+/* The cascade: a list of `depth` rows that the bridge found (ids, with its
+ * scores), of which those with covered[row] get the new model's score: fresh[i]
+ * is that of ids[i], only covered ones are read. With three or more of them
+ * (and not all), an affine map of this list carries new scores to the bridge's
+ * scale: the mean and the deviation of the covered documents are equal in both;
+ * the others keep their bridge score. With fewer the order stays. ids is
+ * reordered in place; scratch: depth numbers. covered NULL: all. */
+void inv_judge_cascade(const double *fresh, const bool *covered,
+                       const float *bridge, size_t depth, uint32_t *ids,
+                       double *scratch);
 
 #endif

@@ -341,6 +341,12 @@ enum inv_status inv_fit_paper(const struct inv_map *start, const float *x,
         inv_paper_gradient(options, &batch, d.parameters, d.scratch,
                            d.gradient);
         adam(&d, inv_paper_parameters(dx, dy), options->rate, step);
+        if (options->go_on != NULL &&
+            !options->go_on(options->context, step, options->steps)) {
+            status = inv_fail(err, INV_CANCELLED, "cancelled at step %zu of %u",
+                              step, options->steps);
+            goto done;
+        }
     }
     status = keep(d.parameters, dy, dx, lambda, backward, err);
     if (status == INV_OK && forward != NULL)

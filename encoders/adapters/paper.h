@@ -25,12 +25,15 @@ struct inv_paper {
     uint32_t steps;     /* 400 */
     uint32_t batch;     /* 128 */
     uint64_t seed;
+    /* As in struct inv_contrastive. */
+    bool (*go_on)(void *context, size_t step, size_t steps);
+    void *context;
 };
 struct inv_paper inv_paper_defaults(void);
 
 /* Pairs x: count x x_dim, y: count x y_dim; labels may be NULL. Starts at
  * `start` (x -> y) and F = I. Gives B, and F when forward is not NULL.
- * INV_INVALID, INV_DIMENSION, INV_MEMORY. */
+ * INV_INVALID, INV_DIMENSION, INV_MEMORY, INV_CANCELLED. */
 enum inv_status inv_fit_paper(const struct inv_map *start, const float *x,
                               const float *y, const uint32_t *labels,
                               size_t count, const struct inv_paper *options,

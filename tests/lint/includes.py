@@ -16,7 +16,8 @@ LAYERS = {
     "encoders": ("encoders/*", "base/*"),
     "index": ("index/*", "base/*"),
     "server": ("server/*", "index/*", "encoders/*", "base/*"),
-    "cli": ("cli/*", "base/*", "server/json/json*.h", "server/requests.h",
+    "cli": ("cli/*", "base/*", "server/json/json*.h", "server/json/report.h",
+            "server/json/adapter_file.h", "server/requests.h",
             "server/verify.h", "encoders/adapters/*.h"),
 }
 
@@ -29,7 +30,7 @@ LIBRARIES = {
     "omp.h": ("index/faiss*",),
     "curl/*": ("cli/client.c",),
     "utf8proc.h": ("encoders/text/*",),
-    "zlib.h": ("cli/lines.c",),
+    "zlib.h": ("cli/lines.c", "encoders/adapters/npz.c"),
     "*intrin.h": ("base/kernels*.c", "base/crc32c.c"),
     "cblas.h": ("base/*", "encoders/*"),
     "lapacke.h": ("encoders/*",),

@@ -1,8 +1,7 @@
 /*
- * test_fit.c: cli/fit.h and cli/adapter_file.h: methods by name, judging on
- * what a fit did not see, and files that others can read.
+ * test_fit.c: cli/fit.h: files to data, and what a fit makes of them: methods
+ * by name, judging on what a fit did not see.
  */
-#include "cli/adapter_file.h"
 #include "cli/fit.h"
 
 #include "base/file.h"
@@ -16,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define DOCUMENTS 600
 #define QUERIES 60
@@ -99,25 +97,24 @@ static struct inv_fit_files world_files(bool judged) {
     return files;
 }
 
-static void judge(struct inv_fit_data *data, const char *methods,
+static void judge(struct inv_fit_input *data, const char *methods,
                   const struct inv_fit_files *files,
                   struct inv_fit_report *report) {
     struct inv_fit_method list[INV_FIT_METHODS_MAX];
-    struct inv_fit_options options = {
-        .kappa = .2, .steps = 100, .margin = INV_GATE_MARGIN};
+    struct inv_fit_options options = inv_fit_options_defaults();
     struct inv_err err;
     size_t count;
-    ck_assert_msg(inv_fit_data_open(files, data, &err) == INV_OK, "%s",
+    ck_assert_msg(inv_fit_input_open(files, data, &err) == INV_OK, "%s",
                   err.text);
     ck_assert_int_eq(inv_fit_methods_parse(methods, list, &count, &err),
                      INV_OK);
-    ck_assert_msg(inv_fit_judge(data, list, count, &options, true, report,
-                                &err) == INV_OK,
+    ck_assert_msg(inv_fit_judge(&data->data, list, count, &options, NULL, NULL,
+                                report, &err) == INV_OK,
                   "%s", err.text);
 }
 
 START_TEST(a_turned_model_is_activated_by_its_simplest_method) {
-    struct inv_fit_data data;
+    struct inv_fit_input data;
     struct inv_fit_report report;
     write_world(false);
     struct inv_fit_files files = world_files(true);
@@ -131,12 +128,12 @@ START_TEST(a_turned_model_is_activated_by_its_simplest_method) {
                             report.new_new.mean, .02);
     ck_assert_uint_eq(report.left_out, QUERIES);
     inv_fit_report_release(&report);
-    inv_fit_data_close(&data);
+    inv_fit_input_close(&data);
 }
 END_TEST
 
 START_TEST(what_judges_takes_no_part_in_the_fit) {
-    struct inv_fit_data data;
+    struct inv_fit_input data;
     struct inv_fit_report report;
     write_world(true);
     struct inv_fit_files files = world_files(true);
@@ -147,36 +144,36 @@ START_TEST(what_judges_takes_no_part_in_the_fit) {
     ck_assert_double_eq_tol(result->held_out.mean, report.old_old.mean, 1e-3);
     ck_assert_double_lt(result->cosine, 1 - 1e-5);
     inv_fit_report_release(&report);
-    inv_fit_data_close(&data);
+    inv_fit_input_close(&data);
 }
 END_TEST
 
 START_TEST(without_judged_queries_the_report_is_provisional) {
-    struct inv_fit_data data;
+    struct inv_fit_input data;
     struct inv_fit_report report;
     write_world(false);
     struct inv_fit_files files = world_files(false);
     judge(&data, "procrustes", &files, &report);
-    ck_assert(data.proxy);
+    ck_assert(report.provisional);
     ck_assert_int_ne(report.results[0].gate.verdict, INV_VERDICT_ACTIVATE);
     ck_assert_double_gt(report.results[0].held_out.mean, .99);
     inv_fit_report_release(&report);
-    inv_fit_data_close(&data);
+    inv_fit_input_close(&data);
 }
 END_TEST
 
 START_TEST(files_that_do_not_fit_each_other_are_refused) {
-    struct inv_fit_data data;
+    struct inv_fit_input data;
     struct inv_err err;
     write_world(false);
     struct inv_fit_files files = world_files(true);
     files.old_documents = files.old_queries;
-    ck_assert_int_eq(inv_fit_data_open(&files, &data, &err), INV_INVALID);
+    ck_assert_int_eq(inv_fit_input_open(&files, &data, &err), INV_INVALID);
     ck_assert_ptr_nonnull(strstr(err.text, "600"));
     ck_assert_ptr_nonnull(strstr(err.text, "60"));
     files = world_files(true);
     write_text("qrels.tsv", "q1\t0\td1\t1\n");
-    ck_assert_int_eq(inv_fit_data_open(&files, &data, &err), INV_INVALID);
+    ck_assert_int_eq(inv_fit_input_open(&files, &data, &err), INV_INVALID);
     ck_assert_ptr_nonnull(strstr(err.text, "--corpus"));
 }
 END_TEST
@@ -195,116 +192,13 @@ START_TEST(methods_are_read_with_their_knobs) {
     ck_assert_double_lt(m[2].knob, 0);
     ck_assert_str_eq(m[3].name, "contrastive:0.02");
     static const char *const wrong[] = {
-        "",         "path",   "path:",   "path:-1",  "path:1x",     "procrust",
-        "ridge:99", "ridge,", "simplex", "path:nan", "procrustes:1"};
+        "",          "path",     "path:",        "path:-1",
+        "path:1x",   "procrust", "ridge:99",     "ridge,",
+        "simplex:2", "path:nan", "procrustes:1", "composed"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         ck_assert_msg(inv_fit_methods_parse(wrong[i], m, &count, &err) ==
                           INV_INVALID,
                       "\"%s\" was taken", wrong[i]);
-}
-END_TEST
-
-/* ---- files ---- */
-
-static const float matrix[6] = {1, 2, 3, 4, 5, 6};
-static const float bias[2] = {-1, .5f};
-
-static void write_adapter(const char *name, const void **bytes, size_t *len) {
-    char path[128];
-    struct inv_err err;
-    struct inv_buf report = INV_BUF_INIT;
-    struct inv_adapter_parts parts = {.kind = INV_ADAPTER_RIDGE,
-                                      .direction = INV_ADAPTER_BACKWARD,
-                                      .from = "l6 \"x\"",
-                                      .to = "l3",
-                                      .rows = 2,
-                                      .cols = 3,
-                                      .matrix = matrix,
-                                      .bias = bias,
-                                      .normalise = true};
-    inv_buf_puts(&report, "{\"r\":1.5}");
-    ck_assert_msg(inv_adapter_file_write(in_folder(name, path), &parts, &report,
-                                         &err) == INV_OK,
-                  "%s", err.text);
-    ck_assert_int_eq(inv_file_map_read(path, bytes, len, &err), INV_OK);
-    inv_buf_release(&report);
-}
-
-static uint32_t u32_at(const char *p) {
-    uint32_t x;
-    memcpy(&x, p, sizeof x); /* the machine is little-endian, as ZIP is */
-    return x;
-}
-
-START_TEST(an_npz_holds_members_that_parse_as_arrays) {
-    static const char *const names[] = {"matrix.npy", "bias.npy",
-                                        "adapter.json"};
-    static const float *const arrays[] = {matrix, bias};
-    const void *bytes;
-    size_t len;
-    write_adapter("a.npz", &bytes, &len);
-    const char *p = bytes;
-    for (size_t i = 0; i < 3; i++) {
-        ck_assert_uint_eq(u32_at(p), 0x04034b50);
-        size_t size = u32_at(p + 18);
-        ck_assert_uint_eq(size, u32_at(p + 22));
-        ck_assert_mem_eq(p + 30, names[i], strlen(names[i]));
-        const char *data = p + 30 + strlen(names[i]);
-        uLong crc = crc32(0, (const Bytef *)data, (uInt)size);
-        ck_assert_uint_eq(u32_at(p + 14), crc);
-        if (i < 2) {
-            struct inv_npy_view view;
-            struct inv_err err;
-            char *copy = malloc(size); /* aligned */
-            ck_assert_ptr_nonnull(copy);
-            memcpy(copy, data, size);
-            ck_assert_msg(inv_npy_parse(copy, size, &view, &err) == INV_OK,
-                          "%s", err.text);
-            ck_assert_uint_eq(view.ndim, 2 - i);
-            ck_assert_mem_eq(view.data, arrays[i], view.bytes);
-            free(copy);
-        } else {
-            ck_assert_mem_eq(data + size - 19, "\"report\":{\"r\":1.5}}", 19);
-        }
-        p = data + size;
-    }
-    ck_assert_uint_eq(u32_at(p), 0x02014b50);
-    const char *end = (const char *)bytes + len - 22;
-    ck_assert_uint_eq(u32_at(end), 0x06054b50);
-    ck_assert_uint_eq(u32_at(end + 16), (uint32_t)(p - (const char *)bytes));
-    inv_file_unmap(bytes, len);
-}
-END_TEST
-
-START_TEST(a_safetensors_file_has_header_then_floats) {
-    const void *bytes;
-    size_t len;
-    write_adapter("a.safetensors", &bytes, &len);
-    uint64_t header;
-    memcpy(&header, bytes, sizeof header);
-    ck_assert_uint_eq(header % 8, 0);
-    ck_assert_uint_eq(len, 8 + header + sizeof matrix + sizeof bias);
-    const char *data = (const char *)bytes + 8 + header;
-    ck_assert_mem_eq(data, matrix, sizeof matrix);
-    ck_assert_mem_eq(data + sizeof matrix, bias, sizeof bias);
-    inv_json *tree = NULL;
-    struct inv_err err;
-    ck_assert_msg(inv_json_parse_plain((const char *)bytes + 8, header, &tree,
-                                       &err) == INV_OK,
-                  "%s", err.text);
-    const char *about = inv_json_string(
-        inv_json_get(inv_json_get(tree, "__metadata__"), "adapter"), &len);
-    ck_assert_ptr_nonnull(strstr(about, "\"from\":\"l6 \\\"x\\\"\""));
-    inv_json_free(tree);
-    inv_file_unmap(bytes, 8 + header + sizeof matrix + sizeof bias);
-}
-END_TEST
-
-START_TEST(other_endings_are_refused) {
-    struct inv_err err;
-    ck_assert_int_eq(inv_adapter_file_check("a.pt", &err), INV_INVALID);
-    ck_assert_int_eq(inv_adapter_file_check(".npz", &err), INV_INVALID);
-    ck_assert_int_eq(inv_adapter_file_check("x/a.npz", &err), INV_OK);
 }
 END_TEST
 
@@ -321,9 +215,6 @@ int main(void) {
     tcase_add_test(tests, without_judged_queries_the_report_is_provisional);
     tcase_add_test(tests, files_that_do_not_fit_each_other_are_refused);
     tcase_add_test(tests, methods_are_read_with_their_knobs);
-    tcase_add_test(tests, an_npz_holds_members_that_parse_as_arrays);
-    tcase_add_test(tests, a_safetensors_file_has_header_then_floats);
-    tcase_add_test(tests, other_endings_are_refused);
     Suite *suite = suite_create("fit");
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

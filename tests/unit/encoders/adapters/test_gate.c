@@ -59,19 +59,17 @@ END_TEST
 /* ---- cascade ---- */
 
 START_TEST(a_cascade_reranks_what_is_covered_on_the_bridges_scale) {
-    /* one dimension: the new score of document i is its number */
-    static const float query[1] = {1};
-    static const float gallery[6] = {5, 6, 1, 9, 2, 7};
+    static const double fresh[6] = {5, 6, 1, 9, 2, 7};
     static const float bridge[6] = {.9f, .8f, .7f, .6f, .5f, .4f};
     double scratch[6];
     uint32_t all[6] = {0, 1, 2, 3, 4, 5};
-    inv_judge_cascade(query, gallery, 1, NULL, bridge, 6, all, scratch);
+    inv_judge_cascade(fresh, NULL, bridge, 6, all, scratch);
     static const uint32_t by_new[6] = {3, 5, 1, 0, 4, 2};
     ck_assert_mem_eq(all, by_new, sizeof by_new);
 
     static const bool two[6] = {true, false, false, true, false, false};
     uint32_t few[6] = {0, 1, 2, 3, 4, 5};
-    inv_judge_cascade(query, gallery, 1, two, bridge, 6, few, scratch);
+    inv_judge_cascade(fresh, two, bridge, 6, few, scratch);
     for (uint32_t i = 0; i < 6; i++)
         ck_assert_uint_eq(few[i], i);
 
@@ -79,7 +77,7 @@ START_TEST(a_cascade_reranks_what_is_covered_on_the_bridges_scale) {
      * best of them and must come to the top, 1 and 2 keep .8 and .7 */
     static const bool three[6] = {true, false, false, true, true, false};
     uint32_t some[6] = {0, 1, 2, 3, 4, 5};
-    inv_judge_cascade(query, gallery, 1, three, bridge, 6, some, scratch);
+    inv_judge_cascade(fresh, three, bridge, 6, some, scratch);
     ck_assert_uint_eq(some[0], 3);
     ck_assert_uint_eq(some[1], 1);
     double sum = 0;
@@ -289,6 +287,45 @@ START_TEST(a_lossy_bridge_gets_the_cascade_only_where_that_makes_it_good) {
 }
 END_TEST
 
+/* 60 queries whose bridge is too noisy to say; on the 20 of them with covered
+ * answers the old model has .7. */
+START_TEST(the_new_model_is_compared_where_both_are_known) {
+    double cross[60], old_old[60], old_covered[20], new_new[20], cascade[20];
+    struct inv_gate gate;
+    for (size_t i = 0; i < 60; i++) {
+        old_old[i] = .4;
+        cross[i] = i % 2 == 0 ? .6 : .2;
+    }
+    for (size_t i = 0; i < 20; i++) {
+        old_covered[i] = .7;
+        new_new[i] = cascade[i] = .65; /* above .4, and below its like */
+    }
+    struct inv_gate_input input = {.cross = cross,
+                                   .old_old = old_old,
+                                   .queries = 60,
+                                   .new_new = new_new,
+                                   .cascade = cascade,
+                                   .old_covered = old_covered,
+                                   .covered_queries = 20,
+                                   .break_even = .3,
+                                   .margin = .02};
+    MUST(inv_gate_judge(&input, &gate, must));
+    ck_assert_int_eq(gate.verdict, INV_VERDICT_REFUSE);
+    ck_assert_ptr_nonnull(strstr(gate.reason, "not better"));
+    ck_assert_ptr_nonnull(strstr(gate.reason, "0.650 against 0.700"));
+    for (size_t i = 0; i < 20; i++)
+        new_new[i] = cascade[i] = .75;
+    MUST(inv_gate_judge(&input, &gate, must));
+    ck_assert_int_eq(gate.verdict, INV_VERDICT_CASCADE_ONLY);
+    ck_assert_ptr_nonnull(strstr(gate.reason, "0.750"));
+    ck_assert_ptr_nonnull(strstr(gate.reason, "0.700"));
+    input.new_new = NULL; /* nothing is known of it */
+    MUST(inv_gate_judge(&input, &gate, must));
+    ck_assert_int_eq(gate.verdict, INV_VERDICT_REFUSE);
+    ck_assert_ptr_nonnull(strstr(gate.reason, "too few queries"));
+}
+END_TEST
+
 START_TEST(too_few_queries_names_how_many_would_do) {
     struct inv_gate gate = judge_numbers(60, 0, .2, .6, NULL, false, NULL);
     ck_assert_int_eq(gate.verdict, INV_VERDICT_REFUSE);
@@ -332,6 +369,7 @@ int main(void) {
     tcase_add_test(tests, a_worse_model_is_refused_for_that_reason);
     tcase_add_test(
         tests, a_lossy_bridge_gets_the_cascade_only_where_that_makes_it_good);
+    tcase_add_test(tests, the_new_model_is_compared_where_both_are_known);
     tcase_add_test(tests, too_few_queries_names_how_many_would_do);
     tcase_add_test(tests, substitute_queries_and_bad_slices_never_activate);
     return run_suite("gate", tests);

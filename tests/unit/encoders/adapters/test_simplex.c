@@ -4,6 +4,8 @@
 #include "adapters_fixture.h"
 #include "encoders/adapters/simplex.h"
 
+#include "encoders/adapters/adapter.h"
+
 START_TEST(any_two_vertices_are_equally_far_apart) {
     static const size_t dims[] = {1, 2, 9, 100};
     for (size_t s = 0; s < 4; s++) {
@@ -141,6 +143,96 @@ START_TEST(two_models_meet_on_the_vertices_without_knowing_each_other) {
 }
 END_TEST
 
+/* The float path of serving against the double one of fitting. */
+START_TEST(an_adapter_carries_the_fold_and_gives_what_folding_gives) {
+    enum { D = CLASSES - 1, QUERIES = 300 };
+    float *x = unit_rows(QUERIES, DIM + 1, 0, 3);
+    float *wanted = must_alloc(QUERIES * DIM, sizeof *wanted);
+    float *out = must_alloc(QUERIES * DIM, sizeof *out);
+    struct inv_map base, s_new, s_old;
+    struct inv_stream stream;
+    inv_stream_init(&stream, 5, "test.fold", 0);
+    MUST(inv_map_init(&base, DIM, DIM + 1, must));
+    MUST(inv_map_init(&s_new, D, DIM + 1, must));
+    MUST(inv_map_init(&s_old, D, DIM, must));
+    struct inv_map *const maps[] = {&base, &s_new, &s_old};
+    float w[3][DIM * (DIM + 1)], b[3][DIM];
+    for (size_t m = 0; m < 3; m++) {
+        for (size_t i = 0; i < maps[m]->rows * maps[m]->cols; i++)
+            maps[m]->w[i] = (double)inv_stream_normal(&stream);
+        for (size_t i = 0; i < maps[m]->rows; i++)
+            maps[m]->b[i] = .1 * (double)inv_stream_normal(&stream);
+        inv_map_floats(maps[m], w[m], b[m]);
+    }
+    struct inv_simplex fold = {&base, &s_new, &s_old, (double).3f};
+    MUST(inv_simplex_fold(&fold, x, QUERIES, wanted, must));
+    struct inv_adapter *adapter = NULL;
+    struct inv_adapter_parts parts = {.kind = INV_ADAPTER_SIMPLEX,
+                                      .from = "new",
+                                      .to = "old",
+                                      .rows = DIM,
+                                      .cols = DIM + 1,
+                                      .matrix = w[0],
+                                      .bias = b[0],
+                                      .normalise = true,
+                                      .fold = {.dim = D,
+                                               .s_new = w[1],
+                                               .s_new_bias = b[1],
+                                               .s_old = w[2],
+                                               .beta = .3f}};
+    MUST(inv_adapter_new(&parts, &adapter, must));
+    MUST(inv_adapter_apply(adapter, x, QUERIES, DIM + 1, out, must));
+    for (size_t i = 0; i < QUERIES * DIM; i++)
+        ck_assert_double_eq_tol((double)out[i], (double)wanted[i], 1e-5);
+    MUST(inv_adapter_apply(adapter, x, 1, DIM + 1, out, must));
+    for (size_t i = 0; i < DIM; i++) /* one query alone */
+        ck_assert_double_eq_tol((double)out[i], (double)wanted[i], 1e-5);
+    for (size_t i = 0; i < DIM + 1; i++)
+        x[i] *= 5; /* a token's weight */
+    MUST(inv_adapter_apply_tokens(adapter, x, 1, DIM + 1, out, must));
+    for (size_t i = 0; i < DIM; i++)
+        ck_assert_double_eq_tol((double)out[i], 5 * (double)wanted[i], 1e-4);
+    for (size_t m = 0; m < 3; m++)
+        inv_map_release(maps[m]);
+    inv_adapter_free(adapter);
+    free(x);
+    free(wanted);
+    free(out);
+}
+END_TEST
+
+START_TEST(a_fold_belongs_to_an_adapter_of_its_kind) {
+    static const float ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    struct inv_adapter *adapter = NULL;
+    struct inv_adapter *both = NULL;
+    struct inv_err err;
+    struct inv_adapter_parts parts = {
+        .kind = INV_ADAPTER_RIDGE,
+        .from = "new",
+        .to = "old",
+        .rows = 2,
+        .cols = 2,
+        .matrix = ones,
+        .normalise = true,
+        .fold = {.dim = 3, .s_new = ones, .s_old = ones, .beta = .2f}};
+    ck_assert_int_eq(inv_adapter_new(&parts, &adapter, &err), INV_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "ridge"));
+    parts.kind = INV_ADAPTER_SIMPLEX;
+    parts.normalise = false;
+    ck_assert_int_eq(inv_adapter_new(&parts, &adapter, &err), INV_INVALID);
+    parts.normalise = true;
+    parts.fold.beta = 1.5f;
+    ck_assert_int_eq(inv_adapter_new(&parts, &adapter, &err), INV_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "1.5"));
+    parts.fold.beta = .5f;
+    MUST(inv_adapter_new(&parts, &adapter, must));
+    ck_assert_int_eq(inv_adapter_compose(adapter, adapter, &both, &err),
+                     INV_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "fold"));
+    inv_adapter_free(adapter);
+}
+END_TEST
+
 START_TEST(a_blend_keeps_both_inner_products_side_by_side) {
     double *turn = isometry(DIM, DIM, 7);
     struct classes c = classes_of(1, turn);
@@ -182,6 +274,9 @@ int main(void) {
                    logits_in_linear_time_are_inner_products_with_the_vertices);
     tcase_add_test(tests,
                    two_models_meet_on_the_vertices_without_knowing_each_other);
+    tcase_add_test(tests,
+                   an_adapter_carries_the_fold_and_gives_what_folding_gives);
+    tcase_add_test(tests, a_fold_belongs_to_an_adapter_of_its_kind);
     tcase_add_test(tests, a_blend_keeps_both_inner_products_side_by_side);
     tcase_add_test(tests, a_label_without_vertex_names_the_limit);
     return run_suite("simplex", tests);
