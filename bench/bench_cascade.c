@@ -79,13 +79,11 @@ static uint32_t *queue_of(const struct upgrade *u, const struct inv_map *map) {
     float *queries = upgrade_apply(map, log);
     uint32_t *rows = upgrade_shuffled(documents, 7, "bench.calibration");
     double *accesses = coverage_accesses(u, queries, log->rows, QUEUE_DEPTH);
-    double *residuals = coverage_residuals(u, map);
-    double *predicted = coverage_predicted(u, residuals, rows, CALIBRATION);
+    double *predicted = coverage_predicted(u, map, rows, CALIBRATION);
     uint32_t *order = coverage_order(accesses, predicted, documents);
     free(queries);
     free(rows);
     free(accesses);
-    free(residuals);
     free(predicted);
     return order;
 }

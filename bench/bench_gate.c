@@ -58,15 +58,13 @@ static void measured_free(struct measured *m) {
 static void cascade(const struct upgrade *u, const uint32_t *ids,
                     const float *scores, const bool *covered, double share,
                     double *into) {
-    size_t queries = u->judged.queries, dim = u->new_documents.dim;
+    size_t queries = u->judged.queries;
     uint32_t *again = upgrade_reserve(queries * DEPTH, sizeof *again);
     double *ndcg = upgrade_reserve(queries, sizeof *ndcg);
-    double scratch[DEPTH];
     memcpy(again, ids, queries * DEPTH * sizeof *again);
     for (size_t q = 0; q < queries; q++)
-        inv_judge_cascade(u->new_queries.data + q * dim, u->new_documents.data,
-                          dim, covered, scores + q * DEPTH, DEPTH,
-                          again + q * DEPTH, scratch);
+        upgrade_cascade(u, q, covered, scores + q * DEPTH, DEPTH,
+                        again + q * DEPTH);
     upgrade_ndcg(u, again, DEPTH, ndcg);
     for (size_t q = 0; q < queries; q++)
         into[q] += share * ndcg[q];

@@ -111,22 +111,9 @@ static void fit(const float *x, const float *y, size_t dim, double *seconds,
 
 /* Microseconds a query, applied one at a time as a server does. */
 static double apply(const struct inv_map *map, const float *x) {
-    float *w = upgrade_reserve(map->rows * map->cols, sizeof *w);
-    float *b = upgrade_reserve(map->rows, sizeof *b);
     float *out = upgrade_reserve(map->rows, sizeof *out);
-    struct inv_adapter *adapter;
+    struct inv_adapter *adapter = upgrade_adapter(map);
     struct inv_err err;
-    inv_map_floats(map, w, b);
-    struct inv_adapter_parts parts = {.kind = INV_ADAPTER_PATH,
-                                      .direction = INV_ADAPTER_BACKWARD,
-                                      .from = "new",
-                                      .to = "old",
-                                      .rows = map->rows,
-                                      .cols = map->cols,
-                                      .matrix = w,
-                                      .bias = b,
-                                      .normalise = true};
-    upgrade_must(inv_adapter_new(&parts, &adapter, &err), &err);
     double least = INFINITY;
     for (int round = 0; round < 9; round++) {
         double at = upgrade_cpu();
@@ -137,8 +124,6 @@ static double apply(const struct inv_map *map, const float *x) {
         least = best(least, upgrade_cpu() - at);
     }
     inv_adapter_free(adapter);
-    free(w);
-    free(b);
     free(out);
     return least * 1e3;
 }

@@ -4,13 +4,11 @@
 #include "bench/coverage.h"
 
 #include "base/kernels.h"
+#include "encoders/adapters/residual.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define RESIDUAL_RHO 1. /* few pairs, one number to learn: lean on the mean */
-#define RESIDUAL_LEAST 1e-12
 
 void coverage_open(struct coverage *c, const struct upgrade *u,
                    const float *queries, size_t depth) {
@@ -30,15 +28,13 @@ void coverage_close(struct coverage *c) {
 double coverage_cascade(const struct coverage *c, const bool *covered, size_t n,
                         const bool *only, double *ndcg) {
     const struct upgrade *u = c->u;
-    size_t queries = u->judged.queries, dim = u->new_documents.dim, count = 0;
+    size_t queries = u->judged.queries, count = 0;
     uint32_t *list = upgrade_reserve(queries * n, sizeof *list);
-    double *scratch = upgrade_reserve(n, sizeof *scratch);
     double *each = upgrade_reserve(queries, sizeof *each), sum = 0;
     for (size_t q = 0; q < queries; q++) {
         memcpy(list + q * n, c->ids + q * c->depth, n * sizeof *list);
-        inv_judge_cascade(u->new_queries.data + q * dim, u->new_documents.data,
-                          dim, covered, c->scores + q * c->depth, n,
-                          list + q * n, scratch);
+        upgrade_cascade(u, q, covered, c->scores + q * c->depth, n,
+                        list + q * n);
     }
     upgrade_ndcg(u, list, n, each);
     for (size_t q = 0; q < queries; q++)
@@ -49,7 +45,6 @@ double coverage_cascade(const struct coverage *c, const bool *covered, size_t n,
     if (ndcg != NULL)
         memcpy(ndcg, each, queries * sizeof *ndcg);
     free(list);
-    free(scratch);
     free(each);
     return count > 0 ? sum / (double)count : 0;
 }
@@ -120,32 +115,34 @@ double *coverage_residuals(const struct upgrade *u, const struct inv_map *map) {
     return residuals;
 }
 
-double *coverage_predicted(const struct upgrade *u, const double *residuals,
+double *coverage_predicted(const struct upgrade *u, const struct inv_map *map,
                            const uint32_t *rows, size_t count) {
     const struct inv_matrix *old = &u->old_documents;
+    const struct inv_matrix *new = &u->new_documents;
     double *predicted = upgrade_reserve(old->rows, sizeof *predicted);
-    struct inv_pairs pairs;
-    struct inv_moments moments;
-    struct inv_map map;
+    float *logs = upgrade_reserve(old->rows, sizeof *logs);
+    float *x = upgrade_reserve(count * new->dim, sizeof *x);
+    float *y = upgrade_reserve(count * old->dim, sizeof *y);
+    struct inv_adapter *adapter = upgrade_adapter(map);
+    struct inv_residual model;
     struct inv_err err;
-    upgrade_must(inv_pairs_init(&pairs, old->dim, 1, &err), &err);
     for (size_t i = 0; i < count; i++) {
-        float target = (float)log(residuals[rows[i]] + RESIDUAL_LEAST);
-        upgrade_must(inv_pairs_add(&pairs, old->data + rows[i] * old->dim,
-                                   &target, 1, &err),
-                     &err);
+        memcpy(x + i * new->dim, new->data + rows[i] * new->dim,
+               new->dim * sizeof *x);
+        memcpy(y + i * old->dim, old->data + rows[i] * old->dim,
+               old->dim * sizeof *y);
     }
-    upgrade_must(inv_pairs_moments(&pairs, true, false, &moments, &err), &err);
-    upgrade_must(inv_fit_ridge(&moments, RESIDUAL_RHO, &map, &err), &err);
-    for (size_t i = 0; i < old->rows; i++) {
-        predicted[i] = map.b[0];
-        for (size_t j = 0; j < old->dim; j++)
-            predicted[i] += map.w[j] * (double)old->data[i * old->dim + j];
-        predicted[i] = exp(predicted[i]);
-    }
-    inv_map_release(&map);
-    inv_moments_release(&moments);
-    inv_pairs_release(&pairs);
+    upgrade_must(
+        inv_residual_fit(adapter, x, y, count, INV_RESIDUAL_RHO, &model, &err),
+        &err);
+    inv_residual_predict(&model, old->data, old->rows, logs);
+    for (size_t i = 0; i < old->rows; i++)
+        predicted[i] = exp((double)logs[i]);
+    inv_residual_release(&model);
+    inv_adapter_free(adapter);
+    free(logs);
+    free(x);
+    free(y);
     return predicted;
 }
 

@@ -43,9 +43,9 @@ double *coverage_accesses(const struct upgrade *u, const float *queries,
                           size_t count, size_t n);
 /* |y - B x|^2 of each document, B renormalised. */
 double *coverage_residuals(const struct upgrade *u, const struct inv_map *map);
-/* The same as a ridge model of their logarithm predicts it from the old vector
- * alone, fitted on rows[0 .. count). */
-double *coverage_predicted(const struct upgrade *u, const double *residuals,
+/* The same as residual.h predicts it from the old vector alone, fitted on the
+ * documents rows[0 .. count). */
+double *coverage_predicted(const struct upgrade *u, const struct inv_map *map,
                            const uint32_t *rows, size_t count);
 /* Spearman's rank correlation. */
 double coverage_correlation(const double *a, const double *b, size_t count);

@@ -419,10 +419,9 @@ struct inv_map upgrade_fit(const struct upgrade *u,
     return map;
 }
 
-float *upgrade_apply(const struct inv_map *map, const struct inv_matrix *rows) {
+struct inv_adapter *upgrade_adapter(const struct inv_map *map) {
     float *w = upgrade_reserve(map->rows * map->cols, sizeof *w);
     float *b = upgrade_reserve(map->rows, sizeof *b);
-    float *out = upgrade_reserve(rows->rows * map->rows, sizeof *out);
     struct inv_adapter *adapter;
     struct inv_err err;
     inv_map_floats(map, w, b);
@@ -436,12 +435,19 @@ float *upgrade_apply(const struct inv_map *map, const struct inv_matrix *rows) {
                                       .bias = b,
                                       .normalise = true};
     upgrade_must(inv_adapter_new(&parts, &adapter, &err), &err);
+    free(w);
+    free(b);
+    return adapter;
+}
+
+float *upgrade_apply(const struct inv_map *map, const struct inv_matrix *rows) {
+    float *out = upgrade_reserve(rows->rows * map->rows, sizeof *out);
+    struct inv_adapter *adapter = upgrade_adapter(map);
+    struct inv_err err;
     upgrade_must(inv_adapter_apply(adapter, rows->data, rows->rows, rows->dim,
                                    out, &err),
                  &err);
     inv_adapter_free(adapter);
-    free(w);
-    free(b);
     return out;
 }
 
@@ -507,4 +513,19 @@ double upgrade_own(const struct upgrade *u, const struct inv_matrix *queries,
     double mean = upgrade_ndcg(u, ids, INV_JUDGE_DEPTH, ndcg);
     free(ids);
     return mean;
+}
+
+void upgrade_cascade(const struct upgrade *u, size_t query, const bool *covered,
+                     const float *bridge, size_t depth, uint32_t *ids) {
+    double fresh[UPGRADE_DEPTH_MAX], scratch[UPGRADE_DEPTH_MAX];
+    const struct inv_matrix *docs = &u->new_documents;
+    if (depth > UPGRADE_DEPTH_MAX)
+        stop("the cascade is too deep");
+    for (size_t i = 0; i < depth; i++)
+        fresh[i] = covered == NULL || covered[ids[i]]
+                       ? (double)inv_dot_f32(
+                             u->new_queries.data + query * docs->dim,
+                             docs->data + ids[i] * docs->dim, docs->dim)
+                       : 0;
+    inv_judge_cascade(fresh, covered, bridge, depth, ids, scratch);
 }

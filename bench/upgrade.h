@@ -79,6 +79,7 @@ struct upgrade_fit {
 struct inv_map upgrade_fit(const struct upgrade *u,
                            const struct upgrade_method *method,
                            const struct upgrade_fit *how);
+struct inv_adapter *upgrade_adapter(const struct inv_map *map);
 /* Unit rows of the gallery's space; the caller frees them. */
 float *upgrade_apply(const struct inv_map *map, const struct inv_matrix *rows);
 /* The judged queries in the gallery's space, each by a fit that saw no document
@@ -102,5 +103,10 @@ double upgrade_ndcg(const struct upgrade *u, const uint32_t *ids, size_t depth,
 /* The same of queries on their own model's gallery. */
 double upgrade_own(const struct upgrade *u, const struct inv_matrix *queries,
                    const struct inv_matrix *gallery, double *ndcg);
+/* Reorders the first `depth` hits of a judged query as the cascade does;
+ * bridge: their scores. */
+#define UPGRADE_DEPTH_MAX 1000
+void upgrade_cascade(const struct upgrade *u, size_t query, const bool *covered,
+                     const float *bridge, size_t depth, uint32_t *ids);
 
 #endif
