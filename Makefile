@@ -143,7 +143,8 @@ check-tsan: ## the tests with the thread sanitizer
 
 # bench/bench_*.c: one program per question; bench/*.py: those over HTTP.
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/bench_*.c))
-$(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(LIBRARY)
+BENCH_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard bench/[!b]*.c))
+$(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(BENCH_SUPPORT) $(CLI_LIBRARY) $(LIBRARY)
 	@echo "  link    $@"
 	@$(CXX) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 .PHONY: bench-build
