@@ -18,7 +18,7 @@ struct fit_options {
     struct inv_fit_files files;
     struct inv_fit_options how;
     const char *methods, *out, *held_out;
-    uint32_t seed;
+    uint32_t seed, judged;
 };
 
 static int check(struct inv_args *args, struct fit_options *o) {
@@ -201,6 +201,8 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
          &o.methods},
         {"kappa", INV_OPTION_REAL, "K", "of contrastive (.2)", &o.how.kappa},
         {"steps", INV_OPTION_UINT, "N", "of contrastive (600)", &o.how.steps},
+        {"judged", INV_OPTION_UINT, "N",
+         "judge by N queries at random (all; with --tokens 100)", &o.judged},
         {"margin", INV_OPTION_REAL, "M", "nDCG@10 that may be lost (.02)",
          &o.how.margin},
         {"held-out", INV_OPTION_TEXT, "WHAT",
@@ -225,9 +227,10 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
         return exit;
     o.files.seed = o.seed;
     o.how.seed = o.seed;
-    /* Files are small enough to judge all of single vectors. */
-    o.how.judged_max = o.files.tokens ? 0 : SIZE_MAX;
-    o.how.pairs_max = o.files.tokens ? 0 : SIZE_MAX;
+    /* Files are small enough to judge and fit on all of single vectors. */
+    size_t most = o.files.tokens ? 0 : SIZE_MAX;
+    o.how.judged_max = o.judged > 0 ? o.judged : most;
+    o.how.pairs_max = most;
     return fit(cli, &o);
 }
 

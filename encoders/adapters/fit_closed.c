@@ -300,17 +300,22 @@ static enum inv_status walk(struct spectrum *s, double lambda,
 
 enum inv_status inv_fit_path(const struct inv_moments *moments, double kappa,
                              struct inv_map *map, struct inv_err *err) {
-    struct spectrum s;
+    struct spectrum s = {.m = moments};
     size_t d =
         moments->y_dim < moments->x_dim ? moments->y_dim : moments->x_dim;
     *map = (struct inv_map){.rows = 0};
     if (!(kappa >= 0 && kappa <= KAPPA_MAX))
         return inv_fail(err, INV_INVALID, "kappa is 0 to %d, not %g", KAPPA_MAX,
                         kappa);
-    enum inv_status status = inv_fit_procrustes(moments, map, err);
-    if (status != INV_OK || kappa <= 0)
+    if (kappa <= 0)
+        return inv_fit_procrustes(moments, map, err);
+    enum inv_status status =
+        inv_map_init(map, moments->y_dim, moments->x_dim, err);
+    if (status != INV_OK)
         return status;
-    status = spectrum_init(&s, moments, err);
+    status = polar(moments, map->w, err);
+    if (status == INV_OK)
+        status = spectrum_init(&s, moments, err);
     if (status == INV_OK)
         status = walk(&s, kappa * sqrt((double)d), map, err);
     spectrum_release(&s);
