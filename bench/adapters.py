@@ -2,14 +2,16 @@
 """Model upgrades on real collections, through `invar fit --json`, beside the
 figures the design was measured with: closed forms must be
 within .005 of them, contrastive means over the seeds within .015, the simplex
-on digits (build/release/bench/bench_simplex, ten samples) within .01.
+on digits (build/release/bench/bench_simplex, ten samples) within .01. Figures
+without a bar stand beside a dash. At the end: which method was best where.
 
-usage: bench/adapters.py DATA [--seeds N] [--only PART] [--invar PROGRAM]
+usage: bench/adapters.py [DATA] [--seeds N] [--only PART] [--invar PROGRAM]
 
-DATA holds scifact/ and cranfield/ with vectors/<model>-<what>.f16.npy, and
-digits/. Exit
-code 1 when a figure is outside its bar. The 500 and 2,000 documents are those
-of numpy's default_rng(0).permutation; without numpy those rows are left out.
+DATA (INVAR_DATA, else ../shared/data) holds scifact/ and cranfield/ with
+vectors/<model>-<what>.f16.npy, and digits/; absent, the code is 77. It is 1
+when a figure is outside its bar, or a closed form takes longer than .15 s. The
+500 and 2,000 documents are those of numpy's default_rng(0).permutation; without
+numpy those rows are left out.
 """
 
 import argparse
@@ -25,8 +27,11 @@ except ImportError:
     numpy = None
 
 CLOSED, MEAN, DIGIT = .005, .015, .01
+SECONDS = .15
 NAMES = ("procrustes", "path:0.1", "path:0.35", "ridge:0.01")
 failures = []
+best = {}  # title -> {method: nDCG@10}
+slowest = {}
 
 
 def fit(args, data, old, new, collection, methods, rows=None, more=(),
@@ -62,6 +67,9 @@ def fit(args, data, old, new, collection, methods, rows=None, more=(),
 
 
 def line(what, got, wanted, bar):
+    if wanted is None:
+        print("%-58s %.4f  -" % (what, got), flush=True)
+        return
     off = abs(got - wanted) > bar + 5e-4  # the table has three digits
     if off:
         failures.append(what)
@@ -75,12 +83,21 @@ def sample(count, of):
         numpy.random.default_rng(0).permutation(of)[:count]
 
 
+def note(title, report):
+    found = best.setdefault(title, {})
+    for method in report["methods"]:
+        name = method["method"].split(":")[0]
+        value = method["in_fit"]["ndcg10"]
+        found[name] = max(value, found.get(name, 0))
+        slowest[name] = max(method["seconds"], slowest.get(name, 0))
+
+
 def closed(args, data, title, wanted, **how):
     report = fit(args, data, methods=",".join(NAMES), **how)
+    note(title, report)
     for method, want in zip(report["methods"], wanted):
-        if want is not None:
-            line("%s, %s" % (title, method["method"]),
-                 method["in_fit"]["ndcg10"], want, CLOSED)
+        line("%s, %s" % (title, method["method"]), method["in_fit"]["ndcg10"],
+             want, CLOSED)
         if method["method"].startswith("path"):
             kappa = float(method["method"][5:])
             asked = kappa * 384 ** .5
@@ -104,6 +121,7 @@ def contrastive(args, data, title, temperature, wanted, cascade=None, **how):
                      titles=True, more=("--held-out", "relevance", "--seed",
                                         str(seed)), **how)
         runs.append(report["methods"][0])
+        note(title, report)
     figures = [[run[part].get(key, 0) for run in runs]
                for part in ("in_fit", "held_out")
                for key in ("ndcg10", "unseen_ndcg10")]
@@ -130,6 +148,10 @@ def related(args, data):
                           (5183, (.528, .535, .534, .504))):
         if numpy is None and count != 5183:
             continue
+        if count != 5183:
+            closed(args, data, "scifact l3 -> l6, %d + training" % count,
+                   (None,) * len(NAMES), collection="scifact", train=True,
+                   rows=sample(count, 5183), **pair)
         report = closed(args, data, "scifact l3 -> l6, %d pairs" % count,
                         wanted, collection="scifact",
                         rows=sample(count, 5183), **pair)
@@ -149,6 +171,7 @@ def related(args, data):
 
 
 def unrelated(args, data):
+    nothing = (None,) * len(NAMES)
     for old, new, title, documents, training in (
             ("minilm-l6", "e5-small", "l6 -> e5", (.419, None, .460, .483),
              (.456, None, .494, .530)),
@@ -157,6 +180,11 @@ def unrelated(args, data):
             ("minilm-l3", "e5-small", "l3 -> e5", (.214, None, .291, .372),
              (.289, None, .351, .393))):
         how = dict(old=old, new=new, collection="scifact")
+        for count in (500, 2000) if numpy is not None else ():
+            for train in (False, True):
+                closed(args, data, "scifact %s, %d%s" % (
+                    title, count, " + training" if train else ""), nothing,
+                    rows=sample(count, 5183), train=train, **how)
         closed(args, data, "scifact %s, all" % title, documents, **how)
         report = closed(args, data, "scifact %s, all + training" % title,
                         training, train=True, **how)
@@ -211,6 +239,25 @@ def tokens(args, data):
              title)
 
 
+def paper(args, data):
+    """The joint loss, for comparison: no figure of it was measured before."""
+    for collection, old, new, title in (
+            ("scifact", "minilm-l3", "minilm-l6", "scifact l3 -> l6"),
+            ("cranfield", "minilm-l3", "minilm-l6", "cranfield l3 -> l6"),
+            ("scifact", "e5-small", "minilm-l6", "scifact e5 -> l6"),
+            ("scifact", "minilm-l6", "e5-small", "scifact l6 -> e5"),
+            ("scifact", "minilm-l3", "e5-small", "scifact l3 -> e5")):
+        names = ["%s:%s" % (method, kappa) for kappa in (.1, .35)
+                 for method in ("paper", "path")]
+        report = fit(args, data, old, new, collection, ",".join(names))
+        for method in report["methods"]:
+            line("%s, %s" % (title, method["method"]),
+                 method["in_fit"]["ndcg10"], None, 0)
+            print("%-58s %.2f s, r %.2f, held out %.4f" % (
+                "", method["seconds"], method["r"],
+                method["held_out"]["ndcg10"]), flush=True)
+
+
 def gate(args, data):
     """What the default command says of an upgrade and of a downgrade."""
     for old, new, wrong in (("minilm-l3", "minilm-l6", "REFUSE"),
@@ -243,6 +290,9 @@ def digits(args, data):
     out = subprocess.run([program, os.path.join(data, "digits")], check=True,
                          stdout=subprocess.PIPE, text=True).stdout
     for row in out.splitlines():
+        if row.startswith("compatibility"):
+            print(row)
+            continue
         name, first, precision = row.rsplit(" ", 2)
         bar = 1 if "unseen" in name else DIGIT
         line("digits %s, R@1" % name, float(first), DIGITS[name][0], bar)
@@ -250,22 +300,48 @@ def digits(args, data):
 
 
 PARTS = {"related": related, "unrelated": unrelated, "titles": titles,
-         "tokens": tokens, "digits": digits, "gate": gate}
+         "tokens": tokens, "paper": paper, "digits": digits, "gate": gate}
+
+
+def winners():
+    """No method wins everywhere: which was best, and by how much."""
+    counts = {}
+    for title, found in best.items():
+        if len(found) < 2:
+            continue
+        order = sorted(found, key=found.get, reverse=True)
+        counts[order[0]] = counts.get(order[0], 0) + 1
+        print("best: %-40s %s" % (title, ", ".join(
+            "%s %.3f" % (name, found[name]) for name in order)))
+    for name, count in sorted(counts.items()):
+        print("%s is the best of the closed forms %d times" % (name, count))
+    for name, seconds in slowest.items():
+        print("slowest fit, %s: %.2f s" % (name, seconds))
+        if name in ("procrustes", "path", "ridge") and seconds > SECONDS:
+            failures.append("%s took %.2f s, the bar is %.2f on an idle core"
+                            % (name, seconds, SECONDS))
 
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1])
-    parser.add_argument("data")
+    parser.add_argument("data", nargs="?", default=os.environ.get(
+        "INVAR_DATA", "../shared/data"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--invar", default="build/release/invar")
     args = parser.parse_args()
+    if not os.path.isdir(os.path.join(args.data, "scifact", "vectors")):
+        print("%s holds no scifact/vectors: this benchmark needs the matrices "
+              "of bench/README.md; set INVAR_DATA to where they are"
+              % args.data)
+        return 77
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     print("%-58s measured table  difference" % "nDCG@10 of new queries on old "
           "vectors")
     for name, part in PARTS.items():
         if args.only in (None, name):
             part(args, args.data)
+    winners()
     print("%d figures outside their bars" % len(failures))
     for failure in failures:
         print("  " + failure)

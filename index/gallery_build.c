@@ -523,8 +523,16 @@ static void swapped(void *ctx) {
  * again, of the same entries as the view has them now. */
 static enum inv_status again_with_fields(struct job *job, struct inv_err *err) {
     struct inv_view *view = inv_gallery_view(job->gallery);
-    for (size_t i = 0; i < job->input_count; i++)
-        job->inputs[i] = find_part(view, job->inputs[i]->segment);
+    for (size_t i = 0; i < job->input_count; i++) {
+        struct inv_part *now = find_part(view, job->inputs[i]->segment);
+        if (now == NULL) { /* its model's vectors were dropped */
+            inv_ref_put(view);
+            return inv_fail(err, INV_CONFLICT,
+                            "the segments changed during the build");
+        }
+        job->now[i] = now;
+    }
+    memcpy(job->inputs, job->now, job->input_count * sizeof(struct inv_part *));
     inv_ref_put(job->view);
     job->view = view;
     inv_ref_put(job->part.postings);
@@ -540,6 +548,7 @@ static enum inv_status run_swap(struct job *job, struct inv_writer *writer,
                                .ctx = job};
     enum inv_status status = inv_writer_run(writer, &op, err);
     while (status == INV_CONFLICT && job->other_fields) {
+        job->other_fields = false;
         status = again_with_fields(job, err);
         if (status == INV_OK)
             status = inv_writer_run(writer, &op, err);

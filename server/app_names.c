@@ -345,10 +345,16 @@ enum inv_status inv_app_delete(struct inv_app *app, const char *name,
 
 struct patch {
     struct inv_collection *collection;
-    struct inv_shared_settings *next;
+    const inv_json *body;
     struct inv_schema *schema; /* NULL: fields unchanged */
-    const char *settings;
 };
+
+static enum inv_status edit_settings(void *ctx, struct inv_settings *settings,
+                                     struct inv_err *err) {
+    const struct patch *patch = ctx;
+    bool fields = false;
+    return inv_settings_patch(patch->body, settings, &fields, err);
+}
 
 static enum inv_status apply_patch(void *ctx, struct inv_db *db,
                                    struct inv_err *err) {
@@ -359,36 +365,31 @@ static enum inv_status apply_patch(void *ctx, struct inv_db *db,
         status = inv_gallery_set_schema(c->gallery, db, patch->schema, err);
     if (status == INV_INVALID) /* a stored value that does not fit */
         inv_err_at(err, "/payload_index");
-    if (status == INV_OK)
-        status = inv_db_set_settings(db, c->id, patch->settings, err);
-    return status == INV_OK ? inv_models_refresh(c, db, patch->next, err)
-                            : status;
+    if (status != INV_OK)
+        return status;
+    status = inv_models_edit(c, db, 0, edit_settings, patch, err);
+    return status == INV_OK || patch->schema == NULL
+               ? status
+               : inv_gallery_undo(c->gallery, status);
 }
 
 enum inv_status inv_app_patch(struct inv_app *app,
                               struct inv_collection *collection,
                               const inv_json *body, struct inv_err *err) {
     bool fields = false;
-    struct patch patch = {.collection = collection};
-    struct inv_buf text = INV_BUF_INIT;
+    struct patch patch = {.collection = collection, .body = body};
     pthread_mutex_lock(&app->names);
     struct inv_shared_settings *current = inv_collection_settings(collection);
-    patch.next = inv_settings_copy(current);
+    struct inv_shared_settings *next = inv_settings_copy(current);
+    /* what is wrong with it is said before the writer hears of it */
     enum inv_status status =
-        patch.next == NULL
-            ? inv_fail(err, INV_MEMORY, "out of memory for settings")
-            : inv_settings_patch(body, &patch.next->settings, &fields, err);
+        next == NULL ? inv_fail(err, INV_MEMORY, "out of memory for settings")
+                     : inv_settings_patch(body, &next->settings, &fields, err);
     if (status == INV_OK && fields) {
-        patch.schema = inv_schema_new(patch.next->settings.fields,
-                                      patch.next->settings.field_count);
+        patch.schema =
+            inv_schema_new(next->settings.fields, next->settings.field_count);
         if (patch.schema == NULL)
             status = inv_fail(err, INV_MEMORY, "out of memory for a schema");
-    }
-    if (status == INV_OK) {
-        inv_settings_write(&patch.next->settings, &text);
-        patch.settings = text.data;
-        if (text.failed) /* half of them would be kept for ever */
-            status = inv_fail(err, INV_MEMORY, "out of memory for settings");
     }
     if (status == INV_OK) {
         struct inv_operation op = {.gallery = collection->gallery,
@@ -398,9 +399,8 @@ enum inv_status inv_app_patch(struct inv_app *app,
         status = inv_writer_run(app->writer, &op, err);
     }
     pthread_mutex_unlock(&app->names);
-    inv_buf_release(&text);
     inv_ref_put(patch.schema);
-    inv_ref_put(patch.next);
+    inv_ref_put(next);
     inv_ref_put(current);
     return status;
 }

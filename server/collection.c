@@ -289,46 +289,45 @@ enum inv_status inv_collection_open(struct inv_collection *c,
 
 struct state_change {
     struct inv_collection *collection;
-    bool gallery;                     /* its space is the gallery's */
-    struct inv_shared_settings *next; /* of the space */
+    const struct inv_settings *settings; /* with the encoder wanted */
     struct inv_encoder *encoder;
     void *learned;
     size_t learned_len;
-    struct inv_buf encoder_json, settings_json;
+    struct inv_buf encoder_json;
 };
 
+static enum inv_status edit_encoder(void *ctx, struct inv_settings *settings,
+                                    struct inv_err *err) {
+    const struct state_change *change = ctx;
+    (void)err;
+    settings->encoder = change->settings->encoder;
+    return INV_OK;
+}
+
+/* The encoder is nobody else's until the gallery has it: it gets its number
+ * here, where no other state can be made in between. */
 static enum inv_status apply_state(void *ctx, struct inv_db *db,
                                    struct inv_err *err) {
     struct state_change *change = ctx;
     struct inv_collection *c = change->collection;
-    int64_t space = change->encoder->base.space;
-    struct inv_state_row row = {.space = space,
-                                .state = change->encoder->base.state,
-                                .hash = change->encoder->base.hash,
+    struct inv_encoding *encoding = &change->encoder->base;
+    enum inv_status status =
+        inv_models_next_state(c, db, &encoding->state, err);
+    if (status == INV_OK)
+        status =
+            inv_models_edit(c, db, encoding->space, edit_encoder, change, err);
+    if (status != INV_OK)
+        return status;
+    struct inv_state_row row = {.space = encoding->space,
+                                .state = encoding->state,
+                                .hash = encoding->hash,
                                 .settings = change->encoder_json.data,
                                 .learned = change->learned,
                                 .learned_len = change->learned_len};
-    enum inv_status status = inv_db_add_state(db, c->id, &row, err);
-    const char *settings = change->settings_json.data;
+    status = inv_db_add_state(db, c->id, &row, err);
     if (status == INV_OK)
-        status = change->gallery ? inv_db_set_settings(db, c->id, settings, err)
-                                 : inv_db_set_space(db, space, settings, err);
-    if (status == INV_OK)
-        status =
-            inv_gallery_set_encoding(c->gallery, &change->encoder->base, err);
-    if (status == INV_OK)
-        status = inv_models_refresh(c, db,
-                                    change->gallery ? change->next : NULL, err);
-    return status;
-}
-
-/* States are numbered per collection. */
-static uint32_t next_state(const struct inv_view *view) {
-    uint32_t newest = 0;
-    for (size_t i = 0; i < view->space_count; i++)
-        if (view->spaces[i].encoding->state > newest)
-            newest = view->spaces[i].encoding->state;
-    return newest + 1;
+        status = inv_gallery_set_encoding(c->gallery, encoding, err);
+    return status == INV_OK ? INV_OK : inv_gallery_undo(c->gallery, status);
 }
 
 static enum inv_status make_state(struct state_change *change,
@@ -340,10 +339,6 @@ static enum inv_status make_state(struct state_change *change,
     if (known == NULL)
         return inv_fail(err, INV_SPACE_MISMATCH,
                         "the model was removed from the collection meanwhile");
-    change->gallery = space == inv_view_gallery(view);
-    change->next = inv_settings_copy(known->settings);
-    if (change->next == NULL)
-        return inv_fail(err, INV_MEMORY, "out of memory for settings");
     enum inv_status status = INV_OK;
     if (learn)
         status = inv_encoder_learn(settings, view, space, &change->learned,
@@ -351,26 +346,22 @@ static enum inv_status make_state(struct state_change *change,
     if (status == INV_OK)
         status = inv_encoder_new(
             settings,
-            &(struct inv_encoder_place){.space = space,
-                                        .first =
-                                            space == inv_models_oldest(models),
-                                        .state = next_state(view)},
+            &(struct inv_encoder_place){
+                .space = space, .first = space == inv_models_oldest(models)},
             change->learned, change->learned_len, &change->encoder, err);
     if (status != INV_OK)
         return status;
-    change->next->settings.encoder = settings->encoder;
     inv_settings_write_encoder(settings, &change->encoder_json);
-    inv_settings_write(&change->next->settings, &change->settings_json);
-    if (change->encoder_json.failed || change->settings_json.failed)
-        return inv_fail(err, INV_MEMORY, "out of memory for settings");
-    return INV_OK;
+    return change->encoder_json.failed
+               ? inv_fail(err, INV_MEMORY, "out of memory for settings")
+               : INV_OK;
 }
 
 enum inv_status inv_collection_new_state(struct inv_collection *c,
                                          int64_t space,
                                          const struct inv_settings *settings,
                                          bool learn, struct inv_err *err) {
-    struct state_change change = {.collection = c};
+    struct state_change change = {.collection = c, .settings = settings};
     struct inv_view *view = inv_gallery_view(c->gallery);
     enum inv_status status =
         make_state(&change, view, space, settings, learn, err);
@@ -384,10 +375,8 @@ enum inv_status inv_collection_new_state(struct inv_collection *c,
                 change.encoder->base.state,
                 learn ? ", learned from the gallery" : "");
     inv_buf_release(&change.encoder_json);
-    inv_buf_release(&change.settings_json);
     free(change.learned);
     inv_ref_put(change.encoder);
-    inv_ref_put(change.next);
     inv_ref_put(view);
     return status;
 }

@@ -46,6 +46,7 @@ static struct inv_build build_of(const struct inv_work *work, int64_t space,
 
 /* What a rebuild is to do. */
 struct rebuild {
+    int64_t space;                    /* the gallery's when it began */
     struct inv_shared_settings *next; /* settings as they will be */
     bool relearn, other_encoder;
 };
@@ -87,11 +88,13 @@ static enum inv_status parse_rebuild(struct inv_collection *c,
                                      const char *request, size_t len,
                                      struct rebuild *rebuild,
                                      struct inv_err *err) {
-    struct inv_shared_settings *current = inv_collection_settings(c);
-    *rebuild = (struct rebuild){.next = inv_settings_copy(current)};
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    *rebuild = (struct rebuild){
+        .space = inv_view_gallery(view),
+        .next = inv_settings_copy(inv_view_models(view)->settings)};
     inv_json *json = NULL;
     enum inv_status status = INV_OK;
-    inv_ref_put(current);
+    inv_ref_put(view);
     if (rebuild->next == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for settings");
     if (len == 0)
@@ -117,45 +120,33 @@ enum inv_status inv_work_check_rebuild(struct inv_collection *collection,
 
 struct index_change {
     struct inv_collection *collection;
-    struct inv_shared_settings *next;
-    const char *text;
+    int64_t space;
+    const struct inv_ann_config *index;
 };
+
+static enum inv_status edit_index(void *ctx, struct inv_settings *settings,
+                                  struct inv_err *err) {
+    const struct index_change *change = ctx;
+    (void)err;
+    settings->index = *change->index;
+    return INV_OK;
+}
 
 static enum inv_status apply_index(void *ctx, struct inv_db *db,
                                    struct inv_err *err) {
     struct index_change *change = ctx;
-    struct inv_collection *c = change->collection;
-    enum inv_status status = inv_db_set_settings(db, c->id, change->text, err);
-    return status == INV_OK ? inv_models_refresh(c, db, change->next, err)
-                            : status;
+    return inv_models_edit(change->collection, db, change->space, edit_index,
+                           change, err);
 }
 
-static enum inv_status keep_index(struct inv_collection *c,
+static enum inv_status keep_index(struct inv_collection *c, int64_t space,
                                   const struct inv_ann_config *index,
                                   struct inv_err *err) {
-    struct inv_shared_settings *current = inv_collection_settings(c);
-    struct index_change change = {.collection = c,
-                                  .next = inv_settings_copy(current)};
-    struct inv_buf text = INV_BUF_INIT;
-    enum inv_status status = INV_OK;
-    if (change.next == NULL) {
-        status = inv_fail(err, INV_MEMORY, "out of memory for settings");
-    } else {
-        change.next->settings.index = *index;
-        inv_settings_write(&change.next->settings, &text);
-        change.text = text.data;
-        if (text.failed)
-            status = inv_fail(err, INV_MEMORY, "out of memory for settings");
-    }
-    if (status == INV_OK) {
-        struct inv_operation op = {
-            .gallery = c->gallery, .apply = apply_index, .ctx = &change};
-        status = inv_writer_run(c->app->writer, &op, err);
-    }
-    inv_buf_release(&text);
-    inv_ref_put(change.next);
-    inv_ref_put(current);
-    return status;
+    struct index_change change = {
+        .collection = c, .space = space, .index = index};
+    struct inv_operation op = {
+        .gallery = c->gallery, .apply = apply_index, .ctx = &change};
+    return inv_writer_run(c->app->writer, &op, err);
 }
 
 /* ---- jobs ---- */
@@ -168,7 +159,7 @@ static enum inv_status renew_encoder(const struct inv_work *work,
     struct inv_collection *c = work->collection;
     const struct inv_settings *settings = &rebuild->next->settings;
     struct inv_view *view = inv_gallery_view(c->gallery);
-    int64_t space = inv_view_gallery(view);
+    int64_t space = rebuild->space;
     bool empty = vectors_in(view, space) == 0;
     inv_ref_put(view);
     bool learn = !empty && inv_encoder_learns(settings) &&
@@ -192,11 +183,12 @@ enum inv_status inv_work_rebuild(const struct inv_work *work,
     if (status == INV_OK)
         status = renew_encoder(work, &rebuild, err);
     if (status == INV_OK) {
-        build = build_of(work, 0, &rebuild.next->settings, true);
+        build = build_of(work, rebuild.space, &rebuild.next->settings, true);
         status = inv_gallery_build(c->gallery, c->app->writer, &build, err);
     }
     if (status == INV_OK)
-        status = keep_index(c, &rebuild.next->settings.index, err);
+        status =
+            keep_index(c, rebuild.space, &rebuild.next->settings.index, err);
     if (status == INV_OK)
         inv_buf_printf(result,
                        "{\"entries\":%zu,\"segments_replaced\":%zu,"

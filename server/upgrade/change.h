@@ -34,4 +34,22 @@ enum inv_status inv_models_refresh(struct inv_collection *collection,
                                    struct inv_shared_settings *settings,
                                    struct inv_err *err) INV_MUST_USE;
 
+/* Inside such an operation, before its first change: edits the settings of a
+ * space (0: the gallery's) as they are at that moment, keeps them as its row or
+ * as the collection's, and refreshes the picture. What is prepared outside from
+ * settings of an earlier moment would undo what came between: another edit, or
+ * a rollback that has made another space the gallery's. INV_SPACE_MISMATCH for
+ * a space that is gone, and whatever `edit` returns, change nothing. */
+enum inv_status inv_models_edit(
+    struct inv_collection *collection, struct inv_db *db, int64_t space,
+    enum inv_status (*edit)(void *ctx, struct inv_settings *settings,
+                            struct inv_err *err),
+    void *ctx, struct inv_err *err) INV_MUST_USE;
+
+/* Inside an operation: the number of the next encoder state; they are numbered
+ * per collection. */
+enum inv_status inv_models_next_state(struct inv_collection *collection,
+                                      struct inv_db *db, uint32_t *out,
+                                      struct inv_err *err) INV_MUST_USE;
+
 #endif

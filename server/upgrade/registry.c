@@ -215,15 +215,6 @@ static enum inv_status same_model(const struct inv_collection *c,
     return status;
 }
 
-static enum inv_status highest_state(void *ctx, const struct inv_state_row *row,
-                                     struct inv_err *err) {
-    uint32_t *highest = ctx;
-    (void)err;
-    if (row->state > *highest)
-        *highest = row->state;
-    return INV_OK;
-}
-
 /* The rows of a space and of its first encoder state, and its place in the
  * view. */
 static enum inv_status add_space(struct inv_collection *c, struct inv_db *db,
@@ -245,17 +236,16 @@ static enum inv_status add_space(struct inv_collection *c, struct inv_db *db,
     if (settings.failed || encoder_text.failed)
         status = inv_fail(err, INV_MEMORY, "out of memory for settings");
     if (status == INV_OK)
-        status = inv_db_states(db, c->id, highest_state, &state, err);
+        status = inv_models_next_state(c, db, &state, err);
     if (status == INV_OK)
         status = inv_db_add_space(db, c->id, &row, err);
     if (status == INV_OK)
         status = inv_encoder_new(
-            s,
-            &(struct inv_encoder_place){.space = row.space, .state = state + 1},
+            s, &(struct inv_encoder_place){.space = row.space, .state = state},
             NULL, 0, &encoder, err);
     if (status == INV_OK) {
         struct inv_state_row first = {.space = row.space,
-                                      .state = state + 1,
+                                      .state = state,
                                       .hash = encoder->base.hash,
                                       .settings = encoder_text.data};
         status = inv_db_add_state(db, c->id, &first, err);

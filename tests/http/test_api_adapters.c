@@ -190,6 +190,25 @@ START_TEST(tokens_are_fitted_one_by_one_and_their_counts_must_agree) {
 }
 END_TEST
 
+START_TEST(labels_are_read_from_the_payload_and_those_without_are_counted) {
+    successor(PLANTED_ROTATED, .02f);
+    api_ok(&api, "PATCH", PLANTED "/documents/d5",
+           "{\"payload\":{\"topic\":null}}");
+    api_ok(&api, "PATCH", PLANTED "/documents/d6",
+           "{\"payload\":{\"topic\":7}}");
+    fit("{\"from\":\"m@2\",\"kind\":\"simplex\",\"label_field\":\"topic\","
+        "\"name\":\"s\"}");
+    ck_assert_int_eq(api_int(&api, "/result/report/labels"), 5);
+    ck_assert_int_eq(api_int(&api, "/result/report/unlabelled"), 1);
+    const char *state = planted_fit(
+        &api, "p",
+        "{\"from\":\"m@2\",\"kind\":\"simplex\",\"label_field\":\"no\"}");
+    ck_assert_str_eq(state, "failed");
+    ck_assert_ptr_nonnull(
+        strstr(api_string(&api, "/error"), "none of the 240 documents"));
+}
+END_TEST
+
 /* ---- what a fit refuses ---- */
 
 START_TEST(a_fit_that_cannot_be_is_refused_before_it_is_queued) {
@@ -475,6 +494,7 @@ int main(void) {
         without_a_kind_several_are_tried_and_the_simplest_good_one_is_kept,
         a_fit_is_the_same_whatever_segments_its_documents_are_in,
         tokens_are_fitted_one_by_one_and_their_counts_must_agree,
+        labels_are_read_from_the_payload_and_those_without_are_counted,
         a_fit_that_cannot_be_is_refused_before_it_is_queued,
         a_name_that_is_taken_is_refused,
         a_fit_is_cancelled_within_a_second,
