@@ -241,6 +241,7 @@ enum inv_status inv_db_documents(
 /* A query's vector in a model, with its vector in another (old_space 0: none),
  * with documents that answer it (relevant NULL: none), or both. Vectors are
  * rows x dim f32 as bytes. */
+enum inv_query_use { INV_QUERY_BOTH, INV_QUERY_FITS, INV_QUERY_JUDGES };
 struct inv_query_row {
     int64_t space;
     const char *key;
@@ -250,7 +251,7 @@ struct inv_query_row {
     size_t vector_len, old_vector_len;
     int64_t old_space;
     const char *relevant; /* JSON array of ids */
-    bool fit_only;
+    enum inv_query_use use;
     const char *label; /* NULL: none */
 };
 /* Replaces a query of the same key. */

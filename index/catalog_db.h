@@ -108,14 +108,14 @@
       " WHERE d.collection = ?1 ORDER BY d.doc")                               \
     X(PUT_QUERY,                                                               \
       "INSERT INTO model_queries(collection, space, key, rows, vector,"        \
-      " old_space, old_rows, old_vector, relevant, fit_only, label)"           \
+      " old_space, old_rows, old_vector, relevant, use, label)"                \
       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"                  \
       " ON CONFLICT(collection, space, key) DO UPDATE SET rows = ?4,"          \
       " vector = ?5, old_space = ?6, old_rows = ?7, old_vector = ?8,"          \
-      " relevant = ?9, fit_only = ?10, label = ?11")                           \
+      " relevant = ?9, use = ?10, label = ?11")                                \
     X(QUERIES,                                                                 \
       "SELECT space, key, rows, vector, old_space, old_rows, old_vector,"      \
-      " relevant, fit_only, label FROM model_queries"                          \
+      " relevant, use, label FROM model_queries"                               \
       " WHERE collection = ?1 AND space = ?2 ORDER BY id")                     \
     X(COUNT_QUERIES, "SELECT count(*) FROM model_queries WHERE space = ?1")    \
     X(DELETE_QUERIES, "DELETE FROM model_queries WHERE space = ?1")            \

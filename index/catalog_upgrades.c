@@ -19,7 +19,7 @@ enum inv_status inv_db_put_query(struct inv_db *db, int64_t collection,
         row->key, row->key_len, (int64_t)row->rows, row->vector,
         row->vector_len, row->old_space, (int64_t)row->old_rows,
         row->old_vector, row->old_vector_len, row->relevant,
-        (int64_t)row->fit_only, row->label);
+        (int64_t)row->use, row->label);
     if (status == INV_OK && row->old_space == 0) {
         sqlite3_bind_null(s, 6);
         sqlite3_bind_null(s, 7);
@@ -54,7 +54,7 @@ enum inv_status inv_db_queries(
             .old_vector = sqlite3_column_blob(s, 6),
             .old_vector_len = (size_t)sqlite3_column_bytes(s, 6),
             .relevant = text_or_null(s, 7),
-            .fit_only = sqlite3_column_int64(s, 8) != 0,
+            .use = (enum inv_query_use)sqlite3_column_int64(s, 8),
             .label = text_or_null(s, 9),
         };
         status = each(ctx, &row, err);

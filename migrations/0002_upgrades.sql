@@ -26,7 +26,7 @@ CREATE TABLE model_queries(
     old_rows INTEGER,
     old_vector BLOB,
     relevant TEXT,                    -- JSON array of document ids, or NULL
-    fit_only INTEGER NOT NULL,        -- never judges a fit
+    use INTEGER NOT NULL,             -- 0 both, 1 fits only, 2 judges only
     label TEXT,                       -- its slice, or NULL
     UNIQUE(collection, space, key));
 

@@ -8,6 +8,7 @@
 #define INV_SERVER_REQUESTS_H
 
 #include "base/limits.h"
+#include "index/catalog.h"
 #include "index/filter.h"
 #include "server/json/json.h"
 
@@ -110,7 +111,7 @@ struct inv_query_in {
     const char *old_text; /* of `item` where "old" names the model alone */
     size_t old_text_len;
     const char *relevant; /* JSON array of ids, NULL: none */
-    bool fit_only;
+    enum inv_query_use use;
     const char *label; /* or NULL */
 };
 

@@ -242,6 +242,25 @@ static enum inv_status read_relevant(const struct inv_json_doc *doc,
     return status;
 }
 
+static enum inv_status read_use(const inv_json *object, const char *at,
+                                enum inv_query_use *out, struct inv_err *err) {
+    bool fits = false;
+    bool judges = false;
+    enum inv_status status =
+        inv_json_get_bool(object, at, "fit_only", &fits, err);
+    if (status == INV_OK)
+        status = inv_json_get_bool(object, at, "judge_only", &judges, err);
+    if (status == INV_OK && fits && judges)
+        return inv_json_point(
+            err,
+            inv_fail(err, INV_INVALID,
+                     "a query is \"fit_only\" or \"judge_only\", not both: it "
+                     "would be of no use"),
+            at, "judge_only");
+    *out = fits ? INV_QUERY_FITS : judges ? INV_QUERY_JUDGES : INV_QUERY_BOTH;
+    return status;
+}
+
 static enum inv_status read_query(const struct inv_json_doc *doc,
                                   const inv_json *object, const char *at,
                                   const struct inv_json_limits *limits,
@@ -249,7 +268,8 @@ static enum inv_status read_query(const struct inv_json_doc *doc,
                                   struct inv_err *err) {
     static const char *const fields[] = {"id",       "vector", "vectors",
                                          "text",     "old",    "relevant",
-                                         "fit_only", "label",  NULL};
+                                         "fit_only", "label",  "judge_only",
+                                         NULL};
     inv_json *old = NULL;
     char below[INV_POINTER_MAX];
     enum inv_status status = inv_request_object(object, at, err);
@@ -266,7 +286,7 @@ static enum inv_status read_query(const struct inv_json_doc *doc,
     if (status == INV_OK)
         status = read_relevant(doc, object, at, &out->relevant, err);
     if (status == INV_OK)
-        status = inv_json_get_bool(object, at, "fit_only", &out->fit_only, err);
+        status = read_use(object, at, &out->use, err);
     if (status == INV_OK)
         status = inv_json_get_string(object, at, "label", INV_NAME_MAX,
                                      &out->label, NULL, err);

@@ -92,7 +92,9 @@ static enum inv_status take_query(void *ctx, const struct inv_query_row *row,
     struct inv_fit_data *data = &g->in->data;
     bool old = row->old_space == g->request->to->space;
     size_t old_rows = old ? row->old_rows : data->multi ? 0 : 1;
-    uint8_t use = row->fit_only ? INV_FIT_USE_FIT_ONLY : INV_FIT_USE_BOTH;
+    uint8_t use = row->use == INV_QUERY_FITS     ? INV_FIT_USE_FIT_ONLY
+                  : row->use == INV_QUERY_JUDGES ? INV_FIT_USE_JUDGE_ONLY
+                                                 : INV_FIT_USE_BOTH;
     size_t start = g->relevant.len / sizeof(uint32_t);
     if (g->count % 256 == 0 &&
         g->work->progress(g->work->ctx, "gather", data->documents,

@@ -231,7 +231,7 @@ static enum inv_status take_query(struct keeping *keeping,
                                   .vector_len = matrix.rows * matrix.dim *
                                                 sizeof *matrix.data,
                                   .relevant = query->relevant,
-                                  .fit_only = query->fit_only,
+                                  .use = query->use,
                                   .label = query->label};
     return take_old(keeping, query, at, arena, row, err);
 }

@@ -94,13 +94,13 @@ START_TEST(queries_are_read_with_both_kinds_of_pairs) {
     ck_assert_uint_eq(q[0].old_given.matrix.dim, 3);
     ck_assert_ptr_null(q[0].old_text);
     ck_assert_str_eq(q[0].relevant, "[\"a\\\"b\",\"7\"]");
-    ck_assert(q[0].fit_only);
+    ck_assert_int_eq(q[0].use, INV_QUERY_FITS);
     ck_assert_str_eq(q[0].label, "de");
     ck_assert_str_eq(q[1].old_model, "static@1");
     ck_assert_str_eq(q[1].old_text, "cats");
     ck_assert_uint_eq(q[1].old_text_len, 4);
     ck_assert_ptr_null(q[1].relevant);
-    ck_assert(!q[1].fit_only);
+    ck_assert_int_eq(q[1].use, INV_QUERY_BOTH);
     ck_assert_ptr_null(q[1].label);
     ck_assert_str_eq(q[2].old_text, "dogs");
 }
