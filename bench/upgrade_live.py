@@ -73,7 +73,7 @@ def post_queries(client, name, model, old, items):
              **({"old": {"model": old, "vector": b64(before)}}
                 if before is not None else {}),
              **({"relevant": sorted(relevant)} if relevant else {}),
-             **({"fit_only": True} if fit_only else {})}
+             "fit_only": fit_only, "judge_only": not fit_only}
             for key, new, before, relevant, fit_only in items[at:at + 500]]})
 
 
