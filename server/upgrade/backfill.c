@@ -170,8 +170,10 @@ static enum inv_status freshen(const struct filling *f,
     int64_t now = (int64_t)inv_now_ns();
     bool same = backfill->made && backfill->space == f->space->space &&
                 backfill->gallery == gallery && backfill->adapter == adapter;
-    if (same && (backfill->version == f->view->version ||
-                 now - backfill->made_ns < INV_BACKFILL_KEEP_NS))
+    int64_t keep = backfill->version == f->view->version
+                       ? 10 * INV_BACKFILL_KEEP_NS
+                       : INV_BACKFILL_KEEP_NS;
+    if (same && now - backfill->made_ns < keep)
         return INV_OK;
     backfill->made = false;
     enum inv_status status = predict(f, backfill, err);

@@ -201,6 +201,23 @@ END_TEST
 
 /* ---- cutover ---- */
 
+static enum inv_status contradiction(void *ctx, const char *what,
+                                     uint64_t count, struct inv_err *err) {
+    (void)ctx;
+    return inv_fail(err, INV_CORRUPT, "%llu %s", (unsigned long long)count,
+                    what);
+}
+
+/* The catalog's rows do not contradict one another. */
+static void check_catalog(void) {
+    struct inv_err err = {0};
+    struct inv_db *db = NULL;
+    ck_assert_int_eq(inv_catalog_borrow(api.app->catalog, &db, &err), INV_OK);
+    enum inv_status status = inv_db_check_rows(db, contradiction, NULL, &err);
+    ck_assert_msg(status == INV_OK, "%s", err.text);
+    inv_catalog_return(api.app->catalog, db);
+}
+
 START_TEST(a_cutover_builds_the_new_index_and_makes_the_model_the_gallerys) {
     upgrade(PLANTED_ALL, 0, "bridge");
     api_ok(&api, "POST", PLANTED "/activate",
@@ -216,6 +233,7 @@ START_TEST(a_cutover_builds_the_new_index_and_makes_the_model_the_gallerys) {
     api_restart(&api);
     api_ok(&api, "GET", PLANTED "/migration", NULL);
     ck_assert_str_eq(api_string(&api, "/gallery_model"), "m@2");
+    check_catalog(); /* with jobs of kind fit and cutover */
     api_ok(&api, "POST", PLANTED "/rollback", "{}");
     ck_assert_str_eq(api_string(&api, "/gallery_model"), "m@1");
 }
