@@ -5,8 +5,11 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define PATIENCE_NS UINT64_C(500000000)
 
@@ -18,16 +21,43 @@ static sigset_t signals(void) {
     return set;
 }
 
+/* A signal to the process goes to any thread that does not block it, and
+ * OpenBLAS has started threads before main: there the default would end the
+ * process. Whoever gets it hands it to the main thread, whose number is the
+ * process's, and where it waits to be asked for. */
+static void hand_over(int number) {
+    int saved = errno;
+    syscall(SYS_tgkill, getpid(), getpid(), number);
+    errno = saved;
+}
+
+/* What the environment ignores (nohup, a shell's background) stays ignored. */
+static void act(void (*handler)(int)) {
+    static const int numbers[] = {SIGINT, SIGTERM};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction before;
+        struct sigaction action = {.sa_flags = SA_RESTART};
+        action.sa_handler = handler;
+        if (sigaction(numbers[i], NULL, &before) == 0 &&
+            before.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL);
+    }
+}
+
 bool inv_interrupt_block(void) {
     sigset_t set = signals();
     sigset_t before;
     sigemptyset(&before);
     sigprocmask(SIG_BLOCK, &set, &before);
-    return sigismember(&before, SIGINT) == 0;
+    if (sigismember(&before, SIGINT) != 0)
+        return false;
+    act(hand_over);
+    return true;
 }
 
 void inv_interrupt_unblock(void) {
     sigset_t set = signals();
+    act(SIG_DFL);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 

@@ -67,23 +67,24 @@ static const char *state_of(const inv_json *stand) {
 
 static void put_step(struct inv_table *table, const inv_json *row) {
     const inv_json *to = inv_field_of(row, "to");
-    char id[INV_NUMBER_MAX], when[INV_NUMBER_MAX];
+    char id[INV_NUMBER_MAX], when[INV_NUMBER_MAX], action[64];
+    snprintf(action, sizeof action, "%.40s%s", inv_text_of(row, "action"),
+             inv_bool_of(row, "forced") ? ", forced" : "");
     const char *const cells[] = {
         inv_text_count(id, inv_uint_of(row, "id")),
         inv_text_time(when, inv_uint_of(row, "at_ms")),
-        inv_text_of(row, "action"),
+        action,
         state_of(inv_field_of(row, "from")),
         state_of(to),
         inv_text_of(to, "model"),
         inv_text_of(to, "adapter"),
-        inv_bool_of(row, "forced") ? "forced" : "",
     };
     inv_table_row(table, cells);
 }
 
 static void put_journal(const inv_json *migration, struct inv_buf *out) {
     static const char *const heading[] = {
-        ">step", "when (UTC)", "action", "from", "to", "model", "adapter", ""};
+        ">step", "when (UTC)", "action", "from", "to", "model", "adapter"};
     const inv_json *list;
     size_t count = inv_list_of(migration, "journal", &list);
     struct inv_table table;

@@ -206,12 +206,7 @@ static int queries(struct inv_upgrade_run *run) {
     const char *old = run->migration.gallery_model;
     uint64_t vectors = 0;
     uint64_t have = 0;
-    bool any = o->queries.new_queries != NULL || o->queries.titles != NULL ||
-               o->queries.folder != NULL;
     int exit = read_model(run, &vectors, &have);
-    if (exit == INV_EXIT_OK && any && run->has_embeddings)
-        exit = inv_upgrade_queries_post(run->cli, o->collection, o->model, old,
-                                        &o->queries, &run->embeddings, true, q);
     if (exit != INV_EXIT_OK)
         return exit;
     uint64_t given = q->queries + q->titles;
@@ -264,8 +259,10 @@ static int look(struct inv_upgrade_run *run) {
     return INV_EXIT_OK;
 }
 
+/* All files are read, and their shapes compared, before anything is sent. */
 static int open_files(struct inv_upgrade_run *run) {
-    const struct inv_embedding_files *f = &run->o->files;
+    const struct inv_upgrade_options *o = run->o;
+    const struct inv_embedding_files *f = &o->files;
     struct inv_err err;
     if (f->npy == NULL && f->lines == NULL && f->folder == NULL)
         return INV_EXIT_OK;
@@ -273,22 +270,21 @@ static int open_files(struct inv_upgrade_run *run) {
         INV_OK)
         return inv_cli_error(&err);
     run->has_embeddings = true;
-    if (inv_backfill_open(run->cli, run->o->collection, run->o->model,
-                          &run->embeddings, &run->backfill, &err) != INV_OK)
+    if (inv_backfill_open(run->cli, o->collection, o->model, &run->embeddings,
+                          &run->backfill, &err) != INV_OK)
         return inv_cli_error(&err);
     run->backfill.quiet = run->cli->json;
-    return INV_EXIT_OK;
+    return inv_upgrade_queries_post(run->cli, o->collection, o->model,
+                                    run->migration.gallery_model, &o->queries,
+                                    &run->embeddings, true, &run->queries);
 }
 
 static int take_steps(struct inv_upgrade_run *run) {
     static int (*const steps[INV_STEP_COUNT])(struct inv_upgrade_run *) = {
-        register_model,
-        sample,
-        queries,
-        inv_upgrade_fit,
-        inv_upgrade_activate,
-        inv_upgrade_backfill,
-        inv_upgrade_cutover};
+        register_model,    sample,
+        queries,           inv_step_fit,
+        inv_step_activate, inv_step_backfill,
+        inv_step_cutover};
     int exit = INV_EXIT_OK;
     for (int i = 0; i <= (int)run->o->last && exit == INV_EXIT_OK; i++) {
         if (run->finished || run->declined || run->interrupted)

@@ -174,7 +174,7 @@ static int show(struct inv_upgrade_run *run) {
     return INV_EXIT_OK;
 }
 
-int inv_upgrade_fit(struct inv_upgrade_run *run) {
+int inv_step_fit(struct inv_upgrade_run *run) {
     struct inv_fit_method methods[INV_FIT_METHODS_MAX];
     struct inv_err err;
     size_t count = 0;

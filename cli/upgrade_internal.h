@@ -15,7 +15,8 @@ struct inv_upgrade_run {
     struct inv_migration migration; /* as last read */
     struct inv_embeddings embeddings;
     bool has_embeddings;
-    struct inv_backfill backfill;
+    struct inv_backfill backfill; /* its coverage is that of the model, even
+                                     without embeddings */
     struct inv_upgrade_queries queries; /* what the files hold */
     /* The adapters from the new model to the old one, whole. */
     struct inv_answer adapters[INV_UPGRADE_METHODS_MAX];
@@ -44,10 +45,10 @@ bool inv_upgrade_confirm(struct inv_upgrade_run *run, const char *fmt, ...)
 
 /* Reads what is fitted of the methods wanted, fits what is missing (a job
  * each), chooses, and shows the table. */
-int inv_upgrade_fit(struct inv_upgrade_run *run);
-int inv_upgrade_activate(struct inv_upgrade_run *run);
-int inv_upgrade_backfill(struct inv_upgrade_run *run);
-int inv_upgrade_cutover(struct inv_upgrade_run *run);
+int inv_step_fit(struct inv_upgrade_run *run);
+int inv_step_activate(struct inv_upgrade_run *run);
+int inv_step_backfill(struct inv_upgrade_run *run);
+int inv_step_cutover(struct inv_upgrade_run *run);
 
 /* The break-even coverage of the chosen adapter; above 1: none. */
 double inv_upgrade_break_even(const struct inv_upgrade_run *run);

@@ -37,9 +37,8 @@ static const char *mode_for(const struct inv_upgrade_run *run) {
     if (strcmp(verdict, "ACTIVATE") == 0 || run->o->force)
         return "cascade";
     if (strcmp(verdict, "CASCADE_ONLY") == 0)
-        return run->migration.coverage >= inv_upgrade_break_even(run)
-                   ? "cascade"
-                   : "shadow";
+        return run->backfill.coverage >= inv_upgrade_break_even(run) ? "cascade"
+                                                                     : "shadow";
     return NULL;
 }
 
@@ -73,7 +72,7 @@ static const char *mode_of_state(const char *state) {
                                            : "";
 }
 
-int inv_upgrade_activate(struct inv_upgrade_run *run) {
+int inv_step_activate(struct inv_upgrade_run *run) {
     const struct inv_upgrade_options *o = run->o;
     int exit = inv_migration_get(run->cli, o->collection, &run->migration);
     if (exit != INV_EXIT_OK)
@@ -141,7 +140,7 @@ static int leave_shadow(struct inv_upgrade_run *run,
     return exit;
 }
 
-int inv_upgrade_backfill(struct inv_upgrade_run *run) {
+int inv_step_backfill(struct inv_upgrade_run *run) {
     const struct inv_upgrade_options *o = run->o;
     enum inv_backfill_end end = INV_BACKFILL_REACHED;
     struct inv_buf told = INV_BUF_INIT;
@@ -183,7 +182,7 @@ int inv_upgrade_backfill(struct inv_upgrade_run *run) {
 
 /* ---- cutover ---- */
 
-int inv_upgrade_cutover(struct inv_upgrade_run *run) {
+int inv_step_cutover(struct inv_upgrade_run *run) {
     const struct inv_upgrade_options *o = run->o;
     if (o->mode != NULL && strcmp(o->mode, "cascade") != 0 && !o->yes) {
         run->finished = true; /* who asks for less than that wants to look */

@@ -197,13 +197,13 @@ START_TEST(a_migration_is_told_with_its_journal) {
         "\"CASCADE\",\"model\":\"m@2\",\"adapter\":\"a\"},\"forced\":true,"
         "\"note\":\"n\"}]}");
     inv_migration_show(answer, &out);
-    static const char *const parts[] = {"CASCADE: adapted queries",
-                                        "23.2 %: 1,200 of 5,183 documents",
-                                        "break-even      10 %",
-                                        "`invar rollback`",
-                                        "   1  1970-01-01 00:00:00  activate  "
-                                        "NONE  CASCADE  m@2    a        forced",
-                                        "step 1: n\n"};
+    static const char *const parts[] = {
+        "CASCADE: adapted queries",
+        "23.2 %: 1,200 of 5,183 documents",
+        "break-even      10 %",
+        "`invar rollback`",
+        "activate, forced  NONE  CASCADE  m@2    a\n",
+        "step 1: n\n"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         ck_assert_msg(strstr(out.data, parts[i]) != NULL, "no \"%s\" in\n%s",
                       parts[i], out.data);
