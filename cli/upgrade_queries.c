@@ -152,6 +152,9 @@ static int post_vectors(struct posting *p,
             put_codes(p, &q.old, i);
             inv_buf_putc(&p->body, '}');
         }
+        /* Where titles are fitted on, these need not be: held out once. */
+        if (files->titles != NULL && relevant > 0 && q.old.count > 0)
+            inv_buf_puts(&p->body, ",\"judge_only\":true");
         put_relevant(p, judged, relevant);
         exit = end_item(p);
     }
@@ -202,6 +205,8 @@ static int post_text(struct posting *p, const char *prefix, const char *id,
     }
     if (fit_only)
         inv_buf_puts(&p->body, ",\"fit_only\":true");
+    else if (old && relevant > 0)
+        inv_buf_puts(&p->body, ",\"judge_only\":true");
     put_relevant(p, judged, relevant);
     return end_item(p);
 }
