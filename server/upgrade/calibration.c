@@ -84,8 +84,6 @@ static enum inv_status choose(struct choosing *c,
             c->open[c->open_count++] = &documents->items[i];
     c->count =
         c->open_count < c->request->count ? c->open_count : c->request->count;
-    if (c->request->leverage && c->count > INV_CALIBRATION_ROWS)
-        c->count = INV_CALIBRATION_ROWS;
     c->chosen = malloc((c->count + 1) * sizeof *c->chosen);
     if (c->chosen == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu documents",

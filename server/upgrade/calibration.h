@@ -12,8 +12,8 @@
 #define INV_CALIBRATION_DEFAULT 500
 #define INV_CALIBRATION_MAX 10000
 /* Rows that leverage is given (it looks at 16,384 of them, or twice as many as
- * are wanted): of more documents a uniform sample. At 384 dimensions 50 MB,
- * and the matrix is a request's own. */
+ * are wanted), more than INV_CALIBRATION_MAX: of more documents a uniform
+ * sample. At 384 dimensions 50 MB, and the matrix is a request's own. */
 #define INV_CALIBRATION_ROWS ((size_t)32768)
 
 struct inv_calibration {
