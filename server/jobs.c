@@ -1,6 +1,6 @@
 /*
- * jobs.c: the list of jobs and the builder thread, see jobs.h. What a job does
- * is work.c. A job's row is written when its state changes, its progress lives
+ * jobs.c: the list of jobs and the threads that work it off, see jobs.h. What a
+ * job does is work.c, upgrade/fit.c and upgrade/cutover.c. A job's row is written when its state changes, its progress lives
  * in memory only.
  */
 #include "server/jobs.h"
@@ -37,8 +37,8 @@ struct job {
 
 struct inv_jobs {
     struct inv_app *app;
-    pthread_t thread;
-    bool started;
+    pthread_t builder, fitter;
+    bool building, fitting; /* the threads have been started */
     pthread_mutex_t lock; /* of all that follows */
     pthread_cond_t wake;
     struct job *list; /* newest first */
@@ -50,6 +50,10 @@ struct inv_jobs {
 static bool is_open(const struct job *job) {
     return strcmp(job->state, "queued") == 0 ||
            strcmp(job->state, "running") == 0;
+}
+
+static bool is_fit(const struct job *job) {
+    return strcmp(job->kind, "fit") == 0;
 }
 
 static void job_free(struct job *job) {
@@ -212,7 +216,7 @@ enum inv_status inv_jobs_add(struct inv_jobs *jobs, const char *kind,
         pthread_mutex_lock(&jobs->lock);
         job->next = jobs->list;
         jobs->list = job;
-        pthread_cond_signal(&jobs->wake);
+        pthread_cond_broadcast(&jobs->wake);
         pthread_mutex_unlock(&jobs->lock);
     } else {
         job_free(job);
@@ -258,7 +262,7 @@ enum inv_status inv_jobs_cancel(struct inv_jobs *jobs, int64_t id,
                           id, job->state);
     } else {
         job->cancel = true;
-        pthread_cond_signal(&jobs->wake);
+        pthread_cond_broadcast(&jobs->wake);
         put_job(out, job);
     }
     pthread_mutex_unlock(&jobs->lock);
@@ -343,9 +347,12 @@ static enum inv_status perform(struct inv_jobs *jobs, struct job *job,
     struct progress progress = {.jobs = jobs, .job = job};
     struct inv_work work = {
         .collection = c, .progress = report, .ctx = &progress};
-    set_building(c, true);
+    bool fits = is_fit(job);
+    if (!fits) /* a fit only reads */
+        set_building(c, true);
     enum inv_status status = do_work(&work, job, result, err);
-    set_building(c, false);
+    if (!fits)
+        set_building(c, false);
     inv_ref_put(c);
     return status;
 }
@@ -436,28 +443,27 @@ static void maintain(struct inv_jobs *jobs) {
     free(list);
 }
 
-/* The oldest queued job, now running; NULL when there is none. */
-static struct job *take_job(struct inv_jobs *jobs) {
+/* The oldest queued job of a thread, now running; NULL when there is none. */
+static struct job *take_job(struct inv_jobs *jobs, bool fits) {
     struct job *oldest = NULL;
     for (struct job *job = jobs->list; job != NULL; job = job->next)
-        if (strcmp(job->state, "queued") == 0)
+        if (strcmp(job->state, "queued") == 0 && is_fit(job) == fits)
             oldest = job;
     if (oldest != NULL)
         snprintf(oldest->state, sizeof oldest->state, "running");
     return oldest;
 }
 
-static void *builder_main(void *arg) {
-    struct inv_jobs *jobs = arg;
+static void work_off(struct inv_jobs *jobs, bool fits) {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
     inv_app_wait_loaded(jobs->app);
     pthread_mutex_lock(&jobs->lock);
     while (!jobs->stopping) {
-        struct job *job = take_job(jobs);
+        struct job *job = take_job(jobs, fits);
         pthread_mutex_unlock(&jobs->lock);
         if (job != NULL)
             run_job(jobs, job);
-        else
+        else if (!fits)
             maintain(jobs);
         pthread_mutex_lock(&jobs->lock);
         struct timespec until;
@@ -469,7 +475,27 @@ static void *builder_main(void *arg) {
             pthread_cond_timedwait(&jobs->wake, &jobs->lock, &until);
     }
     pthread_mutex_unlock(&jobs->lock);
+}
+
+static void *builder_main(void *arg) {
+    work_off(arg, false);
     return NULL;
+}
+
+static void *fitter_main(void *arg) {
+    work_off(arg, true);
+    return NULL;
+}
+
+static bool start(struct inv_jobs *jobs, pthread_t *thread, const char *name,
+                  void *(*main)(void *), enum inv_status *status,
+                  struct inv_err *err) {
+    int code = pthread_create(thread, NULL, main, jobs);
+    if (code != 0)
+        *status = inv_fail_errno(err, code, "cannot start a thread");
+    else
+        pthread_setname_np(*thread, name);
+    return code == 0;
 }
 
 enum inv_status inv_jobs_start(struct inv_app *app, struct inv_jobs **out,
@@ -486,14 +512,12 @@ enum inv_status inv_jobs_start(struct inv_app *app, struct inv_jobs **out,
         status = inv_db_jobs(db, load_job, jobs, err);
     if (db != NULL)
         inv_catalog_return(app->catalog, db);
-    if (status == INV_OK) {
-        int code = pthread_create(&jobs->thread, NULL, builder_main, jobs);
-        if (code != 0)
-            status = inv_fail_errno(err, code, "cannot start a thread");
-        else
-            pthread_setname_np(jobs->thread, "inv-builder");
-        jobs->started = code == 0;
-    }
+    if (status == INV_OK)
+        jobs->building = start(jobs, &jobs->builder, "inv-builder",
+                               builder_main, &status, err);
+    if (status == INV_OK)
+        jobs->fitting = start(jobs, &jobs->fitter, "inv-fitter", fitter_main,
+                              &status, err);
     if (status != INV_OK) {
         inv_jobs_stop(jobs);
         return status;
@@ -507,10 +531,12 @@ void inv_jobs_stop(struct inv_jobs *jobs) {
         return;
     pthread_mutex_lock(&jobs->lock);
     jobs->stopping = true;
-    pthread_cond_signal(&jobs->wake);
+    pthread_cond_broadcast(&jobs->wake);
     pthread_mutex_unlock(&jobs->lock);
-    if (jobs->started)
-        pthread_join(jobs->thread, NULL);
+    if (jobs->building)
+        pthread_join(jobs->builder, NULL);
+    if (jobs->fitting)
+        pthread_join(jobs->fitter, NULL);
     while (jobs->list != NULL) {
         struct job *next = jobs->list->next;
         job_free(jobs->list);

@@ -4,7 +4,9 @@
  * A job is a row in the catalog; what was queued or running when the daemon
  * stopped is queued again from its start. One builder thread works them off,
  * and between them does the maintenance: sealing fresh entries when it is
- * quiet or a fresh segment is full, compacting logs with much dead weight.
+ * quiet or a fresh segment is full, compacting logs with much dead weight. Fits
+ * have a thread of their own: they take minutes, and only read until they
+ * store what they found.
  */
 #ifndef INV_SERVER_JOBS_H
 #define INV_SERVER_JOBS_H
