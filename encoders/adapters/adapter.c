@@ -301,10 +301,7 @@ static enum inv_status reserve(const struct inv_adapter_parts *p, size_t rows,
                                size_t extra, float **room,
                                struct inv_err *err) {
     size_t each = p->fold.dim > 0 ? p->fold.dim + p->rows : 0;
-    *room = NULL;
-    if (each + extra == 0)
-        return INV_OK;
-    *room = malloc((rows * each + extra) * sizeof **room);
+    *room = malloc((rows * each + extra + 1) * sizeof **room);
     if (*room != NULL)
         return INV_OK;
     return inv_fail(err, INV_MEMORY,

@@ -57,7 +57,7 @@ struct inv_fit_source {
     struct inv_moments all;             /* new -> old */
     struct inv_moments most;            /* without the held rows */
     struct inv_moments forward;         /* old -> new; only when asked for */
-    float *held_x, *held_y;             /* every tenth row, 2,000 at most */
+    float *held_x, *held_y;             /* every tenth row, 1,000 at most */
     size_t held;
 };
 enum inv_status inv_fit_source_init(struct inv_fit_source *source,

@@ -19,7 +19,7 @@
 #define PAIRS_DEFAULT 200000
 #define BLOCK 1024 /* rows added at a time: .1 s at 768 dimensions */
 #define HELD_ONE_IN 10
-#define HELD_MAX 2000
+#define HELD_MAX 1000
 /* A contrastive fit lets 16,384 documents compete and looks at all it has. */
 #define RELEVANCE_MAX 100000
 #define GALLERY_MAX 65536
@@ -270,7 +270,7 @@ static enum inv_status choose_items(struct inv_fit_source *s,
     bool listed = d->pair_rows != NULL;
     size_t documents = listed ? d->pair_count : d->documents;
     size_t most = s->options->pairs_max;
-    s->items = malloc((documents + d->queries) * sizeof *s->items);
+    s->items = calloc(documents + d->queries, sizeof *s->items);
     if (s->items == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu pairs",
                         documents + d->queries);
@@ -484,9 +484,10 @@ static size_t count_relevant(const struct inv_fit_source *s,
     for (size_t q = 0; q < s->data->queries; q++) {
         size_t relevant;
         const uint32_t *list = inv_fit_relevant(s->data, q, &relevant);
+        if (!inv_fit_query_fits(s->data, q, s->excluded))
+            continue;
         for (size_t i = 0; i < relevant; i++)
-            pairs += inv_fit_query_fits(s->data, q, s->excluded) &&
-                     place[list[i]] != UINT32_MAX;
+            pairs += place[list[i]] != UINT32_MAX;
     }
     return pairs;
 }

@@ -143,7 +143,7 @@ static enum inv_status choose_judged(struct inv_fit_judged *j,
     size_t most = options->judged_max;
     if (most == 0)
         most = d->multi ? JUDGED_MULTI : JUDGED_SINGLE;
-    j->query = malloc((d->queries + d->documents) * sizeof *j->query);
+    j->query = calloc(d->queries + d->documents, sizeof *j->query);
     if (j->query == NULL)
         return no_memory(d->queries, err);
     for (size_t q = 0; q < d->queries; q++)
@@ -166,7 +166,7 @@ static enum inv_status choose_covered(struct inv_fit_judged *j,
         j->covered_count += inv_fit_covered(d, i);
     if (j->covered_count == d->documents)
         return INV_OK;
-    j->covered = malloc((j->covered_count + 1) * sizeof *j->covered);
+    j->covered = calloc(j->covered_count + 1, sizeof *j->covered);
     if (j->covered == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu documents",
                         j->covered_count);

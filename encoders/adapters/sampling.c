@@ -230,7 +230,7 @@ enum inv_status inv_sample_leverage(const float *rows, size_t count, size_t dim,
                         want, count, dim);
     if (count <= most)
         return sample_from(rows, NULL, count, dim, want, seed, out, err);
-    uint32_t *which = malloc(most * sizeof *which);
+    uint32_t *which = calloc(most, sizeof *which);
     if (which == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu rows", most);
     inv_sample_uniform(count, most, seed, which);
