@@ -424,9 +424,15 @@ static enum inv_status pass_gate(struct inv_fit_trial *j,
         input.old_covered = report->old_covered.ndcg;
         input.covered_queries = report->new_new.count;
         input.cascade = j->cascaded;
+        input.estimated = report->covered < report->documents;
         input.break_even =
-            inv_break_even(inv_fit_coverages, result->coverage,
-                           INV_FIT_COVERAGES, report->old_covered.mean);
+            input.estimated
+                ? inv_break_even_whole(
+                      inv_fit_coverages, result->coverage, INV_FIT_COVERAGES,
+                      report->old_covered.mean, report->old_old.mean,
+                      result->held_out.mean)
+                : inv_break_even(inv_fit_coverages, result->coverage,
+                                 INV_FIT_COVERAGES, report->old_covered.mean);
     }
     if (status == INV_OK)
         status = inv_gate_judge(&input, &result->gate, err);

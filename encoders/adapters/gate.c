@@ -125,9 +125,11 @@ static void cascade_only(const struct inv_gate_input *in, double cascade,
                           : "the bridge alone may lose more than the margin";
     snprintf(gate->reason, sizeof gate->reason,
              "%s (gain %+.3f, no less than %+.3f); the cascade gives %.3f "
-             "against %.3f of the old model and is no worse from %.0f %% "
-             "re-embedded documents on",
+             "against %.3f of the old model%s %.0f %% re-embedded documents on",
              why, gate->gain.mean, gate->gain.low, cascade, old_old,
+             in->estimated ? " among the documents that have new vectors; over "
+                             "all of them it should be no worse from about"
+                           : " and is no worse from",
              100 * gate->break_even);
 }
 
@@ -208,6 +210,25 @@ double inv_break_even(const double *coverage, const double *quality,
         return coverage[0];
     double share = (wanted - quality[i - 1]) / (quality[i] - quality[i - 1]);
     return coverage[i - 1] + share * (coverage[i] - coverage[i - 1]);
+}
+
+double inv_break_even_whole(const double *coverage, const double *quality,
+                            size_t count, double old_part, double old_whole,
+                            double bridge) {
+    double first = quality[0];
+    double last = quality[count - 1];
+    if (old_part <= 0)
+        return 2;
+    double end = last * old_whole / old_part;
+    if (end < old_whole)
+        return 2;
+    if (bridge >= old_whole)
+        return coverage[0];
+    double share = (old_whole - bridge) / (end - bridge);
+    if (last <= first)
+        return coverage[0] + share * (coverage[count - 1] - coverage[0]);
+    return inv_break_even(coverage, quality, count,
+                          first + share * (last - first));
 }
 
 void inv_compatibility(const double *matrix, size_t t, double *ac, double *am) {

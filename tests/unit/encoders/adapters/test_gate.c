@@ -129,6 +129,34 @@ START_TEST(compatibility_gain_flips_and_break_even_are_as_defined) {
 }
 END_TEST
 
+START_TEST(a_break_even_of_the_whole_is_stretched_from_that_of_a_part) {
+    static const double coverage[3] = {0, .5, 1};
+    static const double rising[3] = {.6, .7, .8};
+    static const double bent[3] = {.6, .65, .8};
+    static const double flat[3] = {.8, .8, .8};
+    /* The part is the whole: the same as its own break-even. */
+    ck_assert_double_eq_tol(inv_break_even_whole(coverage, bent, 3, .7, .7, .6),
+                            inv_break_even(coverage, bent, 3, .7), 1e-12);
+    /* On the whole everything is half as good and the bridge is at .2: from .2
+     * to .4 the old .35 is three quarters of the way. */
+    ck_assert_double_eq_tol(
+        inv_break_even_whole(coverage, rising, 3, .7, .35, .2), .75, 1e-12);
+    /* The same way on the bent curve: .75 of .6 to .8 is .75, 2/3 of the second
+     * half. */
+    ck_assert_double_eq_tol(
+        inv_break_even_whole(coverage, bent, 3, .7, .35, .2), .5 + .5 * 2 / 3,
+        1e-12);
+    ck_assert_double_eq_tol(
+        inv_break_even_whole(coverage, flat, 3, .7, .35, .2), .75, 1e-12);
+    ck_assert_double_eq(inv_break_even_whole(coverage, rising, 3, .7, .35, .35),
+                        0);
+    ck_assert_double_gt(inv_break_even_whole(coverage, rising, 3, .9, .35, .2),
+                        1);
+    ck_assert_double_gt(inv_break_even_whole(coverage, rising, 3, 0, .35, .2),
+                        1);
+}
+END_TEST
+
 /* ---- the gate ---- */
 
 #define QUERIES 120
@@ -365,6 +393,8 @@ int main(void) {
     tcase_add_test(tests, the_interval_holds_the_mean_and_narrows_with_queries);
     tcase_add_test(tests,
                    compatibility_gain_flips_and_break_even_are_as_defined);
+    tcase_add_test(tests,
+                   a_break_even_of_the_whole_is_stretched_from_that_of_a_part);
     tcase_add_test(tests, a_rotated_copy_of_the_same_model_is_activated);
     tcase_add_test(tests, a_worse_model_is_refused_for_that_reason);
     tcase_add_test(
