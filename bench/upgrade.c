@@ -236,6 +236,7 @@ static void judge(struct upgrade *u) {
     qsort(documents.items, documents.count, sizeof *documents.items, by_id);
     u->document = upgrade_reserve(qrels.count, sizeof *u->document);
     u->start = upgrade_reserve(queries.count + 1, sizeof *u->start);
+    u->query_row = upgrade_reserve(queries.count, sizeof *u->query_row);
     u->unseen =
         split ? upgrade_reserve(queries.count, sizeof *u->unseen) : NULL;
     for (size_t q = 0; q < queries.count; q++) {
@@ -246,6 +247,7 @@ static void judge(struct upgrade *u) {
         keep_row(&u->new_queries, kept, q);
         keep_row(&u->old_queries, kept, q);
         answers += count;
+        u->query_row[kept] = (uint32_t)q;
         if (split) {
             inv_qrels_of(&part, id, &unused);
             u->unseen[kept] = unused > 0;
@@ -283,6 +285,7 @@ void upgrade_close(struct upgrade *u) {
     free(u->new_train.data);
     free(u->old_train.data);
     free(u->titles.data);
+    free(u->query_row);
     free(u->document);
     free(u->start);
     free(u->unseen);

@@ -43,6 +43,7 @@ struct upgrade {
     struct inv_matrix new_queries, old_queries; /* those with an answer */
     struct inv_matrix new_train, old_train;     /* of a log; rows 0: none */
     struct inv_matrix titles;                   /* new model; rows 0: none */
+    uint32_t *query_row; /* of each judged query: its line among all */
     uint32_t *document;
     size_t *start;
     struct inv_judgements judged;
