@@ -9,8 +9,7 @@
  *
  * What died or was patched in the meantime is carried over in the swap.
  */
-#include "index/build.h"
-#include "index/gallery_internal.h"
+#include "index/gallery_job.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -21,30 +20,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Entry i of the new segment comes from entry `local` of input `input`. */
-struct origin {
-    uint64_t vseq;
-    uint32_t input, local;
-};
-
-struct job {
-    struct inv_gallery *gallery;
-    struct inv_build *build;
-    int64_t space;
-    uint64_t gen;
-    uint64_t before; /* vectors from this number on came after the freeze */
-    char dir[4096];
-    struct inv_view *view; /* as of the freeze, or of a change of fields */
-    bool other_fields;     /* the swap met another schema: postings again */
-    struct inv_part **inputs;
-    struct inv_part **now; /* the same parts in the view of the swap */
-    size_t input_count;
-    struct origin *origins;
-    uint64_t *vseqs;
-    size_t count;
-    struct inv_part part; /* the new one */
-};
 
 enum inv_ann_type inv_ann_auto(size_t count, size_t dim) {
     if (count <= 20000)
@@ -96,7 +71,7 @@ bool inv_gallery_wants_build(struct inv_gallery *gallery, size_t idle_entries,
 
 static enum inv_status freeze(void *ctx, struct inv_db *db,
                               struct inv_err *err) {
-    struct job *job = ctx;
+    struct inv_build_job *job = ctx;
     struct inv_gallery *gallery = job->gallery;
     (void)db;
     struct inv_view *next = inv_gallery_edit(gallery);
@@ -123,24 +98,37 @@ static enum inv_status freeze(void *ctx, struct inv_db *db,
 
 /* Writes go on between the freeze and the look at the view: a part of theirs
  * still grows and must not be taken. */
-static bool is_frozen(const struct job *job, size_t at) {
+static bool is_frozen(const struct inv_build_job *job, size_t at) {
     const struct inv_part *part = &job->view->parts[at];
     if (part->count == 0)
         return part != inv_gallery_last(job->view, job->space);
     return part->entries->items[0].vseq < job->before;
 }
 
-static bool is_input(const struct job *job, const struct inv_part *part) {
+static bool is_input(const struct inv_build_job *job,
+                     const struct inv_part *part) {
     for (size_t i = 0; i < job->input_count; i++)
         if (job->inputs[i] == part)
             return true;
     return false;
 }
 
+static bool is_of(const struct inv_build_job *job, const struct inv_part *part,
+                  bool fresh) {
+    return inv_part_space(part) == job->space &&
+           (part->segment->gen == 0) == fresh;
+}
+
+static size_t take_input(struct inv_build_job *job, struct inv_part *part) {
+    job->inputs[job->input_count++] = part;
+    return part->live->count;
+}
+
 /* All fresh parts but the active one; with everything all sealed ones too, else
  * those that are not much larger than what is being written anyway, so that
  * the number of segments stays logarithmic. */
-static enum inv_status choose_inputs(struct job *job, struct inv_err *err) {
+static enum inv_status choose_inputs(struct inv_build_job *job,
+                                     struct inv_err *err) {
     struct inv_view *view = job->view;
     job->inputs = calloc(view->count + 1, sizeof(struct inv_part *));
     job->now = calloc(view->count + 1, sizeof(struct inv_part *));
@@ -149,24 +137,19 @@ static enum inv_status choose_inputs(struct job *job, struct inv_err *err) {
     size_t size = 0;
     for (size_t i = 0; i < view->count; i++) {
         struct inv_part *part = &view->parts[i];
-        if (inv_part_space(part) == job->space && part->segment->gen == 0 &&
-            is_frozen(job, i)) {
-            job->inputs[job->input_count++] = part;
-            size += part->live->count;
-        }
+        if (is_of(job, part, true) && is_frozen(job, i))
+            size += take_input(job, part);
     }
-    if (job->input_count == 0 && !job->build->everything)
-        return INV_OK;
-    for (bool more = true; more;) {
+    bool more = job->input_count > 0 || job->build->everything;
+    while (more) {
         more = false;
         for (size_t i = 0; i < view->count; i++) {
             struct inv_part *part = &view->parts[i];
-            if (inv_part_space(part) != job->space || part->segment->gen == 0 ||
-                is_input(job, part) ||
-                (!job->build->everything && part->live->count > 2 * size))
+            bool small =
+                job->build->everything || part->live->count <= 2 * size;
+            if (!small || !is_of(job, part, false) || is_input(job, part))
                 continue;
-            job->inputs[job->input_count++] = part;
-            size += part->live->count;
+            size += take_input(job, part);
             more = true;
         }
     }
@@ -174,14 +157,15 @@ static enum inv_status choose_inputs(struct job *job, struct inv_err *err) {
 }
 
 static int by_vseq(const void *a, const void *b) {
-    uint64_t x = ((const struct origin *)a)->vseq;
-    uint64_t y = ((const struct origin *)b)->vseq;
+    uint64_t x = ((const struct inv_build_origin *)a)->vseq;
+    uint64_t y = ((const struct inv_build_origin *)b)->vseq;
     return (x > y) - (x < y);
 }
 
 /* A record that is damaged is left out, and said, rather than let it stop every
  * build from now on. The check reads all of it: what is built is right. */
-static bool can_read(const struct job *job, const struct inv_entry *entry) {
+static bool can_read(const struct inv_build_job *job,
+                     const struct inv_entry *entry) {
     struct inv_record record;
     struct inv_err why = {0};
     if (inv_vlog_check(job->view->logs, &entry->place, &record, &why) == INV_OK)
@@ -190,7 +174,7 @@ static bool can_read(const struct job *job, const struct inv_entry *entry) {
     return false;
 }
 
-static enum inv_status gather(struct job *job, struct inv_err *err) {
+static enum inv_status gather(struct inv_build_job *job, struct inv_err *err) {
     size_t count = 0;
     for (size_t i = 0; i < job->input_count; i++)
         count += job->inputs[i]->live->count;
@@ -205,10 +189,10 @@ static enum inv_status gather(struct job *job, struct inv_err *err) {
              e < part->count;
              e = inv_bitset_next(part->live->set, part->count, e + 1))
             if (can_read(job, &part->entries->items[e]))
-                job->origins[job->count++] =
-                    (struct origin){.vseq = part->entries->items[e].vseq,
-                                    .input = (uint32_t)i,
-                                    .local = (uint32_t)e};
+                job->origins[job->count++] = (struct inv_build_origin){
+                    .vseq = part->entries->items[e].vseq,
+                    .input = (uint32_t)i,
+                    .local = (uint32_t)e};
     }
     if (job->count > 0)
         qsort(job->origins, job->count, sizeof *job->origins, by_vseq);
@@ -217,8 +201,9 @@ static enum inv_status gather(struct job *job, struct inv_err *err) {
     return INV_OK;
 }
 
-static const struct inv_entry *origin_entry(const struct job *job, size_t i) {
-    const struct origin *origin = &job->origins[i];
+static const struct inv_entry *origin_entry(const struct inv_build_job *job,
+                                            size_t i) {
+    const struct inv_build_origin *origin = &job->origins[i];
     return &job->inputs[origin->input]->entries->items[origin->local];
 }
 
@@ -226,13 +211,13 @@ static const struct inv_entry *origin_entry(const struct job *job, size_t i) {
 
 static enum inv_status read_stored(void *ctx, size_t i, struct inv_codes *out,
                                    struct inv_err *err) {
-    struct job *job = ctx;
+    struct inv_build_job *job = ctx;
     return inv_vlog_get(job->view->logs, &origin_entry(job, i)->place, out,
                         err);
 }
 
 static bool progress(void *ctx, const char *stage, size_t done, size_t total) {
-    const struct inv_build *build = ((struct job *)ctx)->build;
+    const struct inv_build *build = ((struct inv_build_job *)ctx)->build;
     return build->progress != NULL &&
            build->progress(build->ctx, stage, done, total);
 }
@@ -251,7 +236,8 @@ static enum inv_status check_memory(const struct inv_ann_config *config,
     return INV_OK;
 }
 
-static enum inv_status make_segment(struct job *job, struct inv_err *err) {
+static enum inv_status make_segment(struct inv_build_job *job,
+                                    struct inv_err *err) {
     struct inv_gallery *gallery = job->gallery;
     struct inv_encoding *encoding = inv_view_encoding(job->view, job->space);
     struct inv_ann_config config = job->build->config;
@@ -277,10 +263,10 @@ static enum inv_status make_segment(struct job *job, struct inv_err *err) {
 }
 
 /* Values of an entry: in memory, or from the catalog (*owned is freed). */
-static enum inv_status entry_row(struct job *job, struct inv_db *db, size_t i,
-                                 const struct inv_row **row,
+static enum inv_status entry_row(struct inv_build_job *job, struct inv_db *db,
+                                 size_t i, const struct inv_row **row,
                                  struct inv_row **owned, struct inv_err *err) {
-    const struct origin *origin = &job->origins[i];
+    const struct inv_build_origin *origin = &job->origins[i];
     const struct inv_part *input = job->inputs[origin->input];
     *owned = NULL;
     *row = inv_part_row(input, origin->local);
@@ -298,7 +284,8 @@ static enum inv_status entry_row(struct job *job, struct inv_db *db, size_t i,
     return status;
 }
 
-static enum inv_status make_postings(struct job *job, struct inv_err *err) {
+enum inv_status inv_build_postings(struct inv_build_job *job,
+                                   struct inv_err *err) {
     struct inv_gallery *gallery = job->gallery;
     const struct inv_schema *schema = job->view->schema;
     struct inv_part *part = &job->part;
@@ -344,7 +331,8 @@ static enum inv_status make_postings(struct job *job, struct inv_err *err) {
     return status;
 }
 
-static enum inv_status make_part(struct job *job, struct inv_err *err) {
+static enum inv_status make_part(struct inv_build_job *job,
+                                 struct inv_err *err) {
     enum inv_status status = make_segment(job, err);
     if (status != INV_OK)
         return status;
@@ -353,213 +341,17 @@ static enum inv_status make_part(struct job *job, struct inv_err *err) {
     if (job->part.entries == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for %zu entries",
                         job->count);
-    status = make_postings(job, err);
+    status = inv_build_postings(job, err);
     for (size_t i = 0; status == INV_OK && i < job->count; i++)
         if (!inv_entries_link(job->part.entries, i))
             status = inv_fail(err, INV_MEMORY, "out of memory for entries");
     return status;
 }
 
-/* ---- swap ---- */
-
-static struct inv_part *find_part(struct inv_view *view,
-                                  const struct inv_segment *segment) {
-    for (size_t i = 0; i < view->count; i++)
-        if (view->parts[i].segment == segment)
-            return &view->parts[i];
-    return NULL;
-}
-
-/* Patches of the inputs that are newer than what the postings were made of. */
-static enum inv_status carry_overlay(struct job *job,
-                                     const struct inv_part *input,
-                                     struct inv_err *err) {
-    struct inv_part *part = &job->part;
-    const struct inv_overlay *old = input->overlay;
-    for (size_t i = 0; old != NULL && i < old->count; i++) {
-        const struct inv_overlay_item *item = &old->items[i];
-        size_t entry;
-        if (item->version <= job->view->version ||
-            !inv_entries_find(part->entries, part->count,
-                              input->entries->items[item->entry].vseq, &entry))
-            continue;
-        struct inv_overlay *overlay = inv_overlay_with(
-            part->overlay, (uint32_t)entry, item->version, item->row);
-        if (overlay == NULL)
-            return inv_fail(err, INV_MEMORY, "out of memory for payloads");
-        inv_ref_put(part->overlay);
-        part->overlay = overlay;
-    }
-    return INV_OK;
-}
-
-/* The entries as they are now: alive or not, moved by a compaction or not. */
-static enum inv_status carry_entries(struct job *job, struct inv_view *next,
-                                     struct inv_err *err) {
-    struct inv_part *part = &job->part;
-    inv_ref_put(part->live);
-    inv_ref_put(part->shadowed);
-    inv_ref_put(part->overlay);
-    part->overlay = NULL;
-    part->shadowed = NULL;
-    part->live = inv_live_new(job->count);
-    part->live_owned = true;
-    if (part->live == NULL)
-        return inv_fail(err, INV_MEMORY, "out of memory for a bitset");
-    struct inv_part **now = job->now;
-    for (size_t i = 0; i < job->input_count; i++) {
-        struct inv_part *input = find_part(next, job->inputs[i]->segment);
-        if (input == NULL)
-            return inv_fail(err, INV_CONFLICT,
-                            "the segments changed during the build");
-        now[i] = input;
-        enum inv_status status = carry_overlay(job, input, err);
-        if (status != INV_OK)
-            return status;
-    }
-    for (size_t i = 0; i < job->count; i++) {
-        const struct inv_part *input = now[job->origins[i].input];
-        uint32_t local = job->origins[i].local;
-        part->entries->items[i].place = input->entries->items[local].place;
-        if (!inv_bitset_has(input->live->set, local))
-            continue;
-        inv_bitset_add(part->live->set, i);
-        part->live->count++;
-    }
-    return INV_OK;
-}
-
-static enum inv_status drop_inputs(struct job *job, struct inv_db *db,
-                                   struct inv_err *err) {
-    struct inv_gallery *gallery = job->gallery;
-    struct inv_view *next = gallery->next;
-    enum inv_status status = INV_OK;
-    for (size_t i = 0; status == INV_OK && i < job->input_count; i++) {
-        struct inv_part *part = find_part(next, job->inputs[i]->segment);
-        if (part == NULL)
-            continue;
-        struct inv_segment *segment = part->segment;
-        if (segment->gen != 0)
-            status = inv_db_delete_segment(db, gallery->collection,
-                                           segment->gen, err);
-        if (status == INV_OK && segment->gen != 0)
-            status = inv_gallery_doom(gallery, segment, err);
-        inv_part_release(part);
-        size_t at = (size_t)(part - next->parts);
-        memmove(part, part + 1, (next->count - at - 1) * sizeof *part);
-        next->count--;
-        gallery->next_room++;
-    }
-    return status;
-}
-
-/* The active fresh part of a space must stay its last one. */
-static void put_first(struct inv_view *view) {
-    struct inv_part added = view->parts[view->count - 1];
-    memmove(&view->parts[1], &view->parts[0],
-            (view->count - 1) * sizeof view->parts[0]);
-    view->parts[0] = added;
-}
-
-static enum inv_status swap(void *ctx, struct inv_db *db, struct inv_err *err) {
-    struct job *job = ctx;
-    struct inv_gallery *gallery = job->gallery;
-    struct inv_view *next = inv_gallery_edit(gallery);
-    if (next == NULL)
-        return inv_fail(err, INV_MEMORY, "out of memory for a view");
-    enum inv_status status = INV_OK;
-    job->other_fields = job->count > 0 && next->schema != job->view->schema;
-    if (job->other_fields)
-        return inv_fail(err, INV_CONFLICT, "the indexed fields changed");
-    if (job->count > 0)
-        status = carry_entries(job, next, err);
-    if (status != INV_OK)
-        return status;
-    status = drop_inputs(job, db, err);
-    for (size_t i = 0; status == INV_OK && i < gallery->lost_count; i++)
-        status = inv_db_delete_segment(db, gallery->collection,
-                                       gallery->lost[i], err);
-    if (status == INV_OK && job->count > 0) {
-        struct inv_part part = job->part;
-        inv_ref_get(part.segment);
-        inv_ref_get(part.entries);
-        inv_ref_get(part.live);
-        inv_ref_get(part.postings);
-        inv_ref_get(part.overlay);
-        part.live_owned = false;
-        status = inv_gallery_add_part(gallery, &part, err);
-        struct inv_view *view = gallery->next;
-        if (status == INV_OK) /* a gallery's space may be another by now */
-            status =
-                inv_gallery_shadow(gallery, &view->parts[view->count - 1], err);
-        if (status == INV_OK) {
-            put_first(gallery->next);
-            status = inv_db_add_segment(db, gallery->collection, job->gen, err);
-        }
-    }
-    return status == INV_OK ? INV_OK : inv_gallery_poison(gallery, status);
-}
-
-static void swapped(void *ctx) {
-    struct inv_gallery *gallery = ((struct job *)ctx)->gallery;
-    uint64_t *lost = NULL;
-    pthread_mutex_lock(&gallery->lock);
-    size_t count = gallery->lost_count;
-    lost = gallery->lost;
-    gallery->lost = NULL;
-    gallery->lost_count = 0;
-    pthread_mutex_unlock(&gallery->lock);
-    for (size_t i = 0; i < count; i++) {
-        char dir[4096];
-        struct inv_err why;
-        inv_gallery_segment_dir(gallery, lost[i], dir, sizeof dir);
-        if (inv_file_remove_tree(dir, &why) != INV_OK)
-            inv_log(INV_LOG_WARN, "segment", "%s", why.text);
-    }
-    free(lost);
-}
-
-/* The fields that are indexed changed during the build: its postings are made
- * again, of the same entries as the view has them now. */
-static enum inv_status again_with_fields(struct job *job, struct inv_err *err) {
-    struct inv_view *view = inv_gallery_view(job->gallery);
-    for (size_t i = 0; i < job->input_count; i++) {
-        struct inv_part *now = find_part(view, job->inputs[i]->segment);
-        if (now == NULL) { /* its model's vectors were dropped */
-            inv_ref_put(view);
-            return inv_fail(err, INV_CONFLICT,
-                            "the segments changed during the build");
-        }
-        job->now[i] = now;
-    }
-    memcpy(job->inputs, job->now, job->input_count * sizeof(struct inv_part *));
-    inv_ref_put(job->view);
-    job->view = view;
-    inv_ref_put(job->part.postings);
-    job->part.postings = NULL;
-    return make_postings(job, err);
-}
-
-static enum inv_status run_swap(struct job *job, struct inv_writer *writer,
-                                struct inv_err *err) {
-    struct inv_operation op = {.gallery = job->gallery,
-                               .apply = swap,
-                               .committed = swapped,
-                               .ctx = job};
-    enum inv_status status = inv_writer_run(writer, &op, err);
-    while (status == INV_CONFLICT && job->other_fields) {
-        job->other_fields = false;
-        status = again_with_fields(job, err);
-        if (status == INV_OK)
-            status = inv_writer_run(writer, &op, err);
-    }
-    return status;
-}
-
 /* Searches under way still hold what was replaced, and the last to let go gives
  * its memory back: freeing an HNSW index of 366 MB is not to be in a search's
  * time. So this thread, whose own hold comes last, waits a second for them. */
-static void outlast_searches(const struct job *job) {
+static void outlast_searches(const struct inv_build_job *job) {
     const struct timespec pause = {.tv_nsec = 2000000};
     for (size_t i = 0, round = 0; i < job->input_count && round < 500;) {
         if (atomic_load(&job->inputs[i]->segment->ref.count) == 1) {
@@ -571,7 +363,7 @@ static void outlast_searches(const struct job *job) {
     }
 }
 
-static void release_job(struct job *job) {
+static void release_job(struct inv_build_job *job) {
     inv_part_release(&job->part);
     free(job->origins);
     free(job->vseqs);
@@ -584,7 +376,7 @@ enum inv_status inv_gallery_build(struct inv_gallery *gallery,
                                   struct inv_writer *writer,
                                   struct inv_build *build,
                                   struct inv_err *err) {
-    struct job job = {.gallery = gallery, .build = build};
+    struct inv_build_job job = {.gallery = gallery, .build = build};
     struct inv_operation op = {
         .gallery = gallery, .apply = freeze, .ctx = &job};
     int64_t began = inv_now_ns();
@@ -603,7 +395,7 @@ enum inv_status inv_gallery_build(struct inv_gallery *gallery,
     bool lost =
         gallery->lost_count > 0; /* changed by this thread's swap only */
     if (status == INV_OK && (job.input_count > 0 || lost))
-        status = run_swap(&job, writer, err);
+        status = inv_build_swap(&job, writer, err);
     if (status == INV_OK) {
         outlast_searches(&job);
         build->entries = job.count;

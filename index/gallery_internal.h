@@ -59,6 +59,10 @@ struct inv_part *inv_gallery_last(struct inv_view *view, int64_t space);
 enum inv_status inv_gallery_shadow(struct inv_gallery *gallery,
                                    struct inv_part *part,
                                    struct inv_err *err) INV_MUST_USE;
+/* *set may be written to from here on; copied when a view shares it. */
+enum inv_status inv_gallery_own(struct inv_gallery *gallery,
+                                struct inv_live **set, bool *owned,
+                                struct inv_err *err) INV_MUST_USE;
 /* Adds an entry (its id from `put`) to the active part of put->space. */
 enum inv_status inv_gallery_add_entry(struct inv_gallery *gallery,
                                       struct inv_put *put,

@@ -1,7 +1,7 @@
 /*
- * jobs.c: the list of jobs and the threads that work it off, see jobs.h. What a
- * job does is work.c, upgrade/fit.c and upgrade/cutover.c. A job's row is written when its state changes, its progress lives
- * in memory only.
+ * jobs.c: the list of jobs and the threads that work it off, see jobs.h. What
+ * a job does is work.c, upgrade/fit.c and upgrade/cutover.c. A job's row is
+ * written when its state changes, its progress lives in memory only.
  */
 #include "server/jobs.h"
 

@@ -289,7 +289,8 @@ START_TEST(while_held_catalog_and_view_are_of_one_moment) {
         for (int id = 0; id < 3; id++) {
             char text[2] = {(char)('0' + id), '\0'};
             ck_assert_int_eq(
-                inv_db_find(db, shelf.collection, text, 1, 0, &row, NULL), INV_OK);
+                inv_db_find(db, shelf.collection, text, 1, 0, &row, NULL),
+                INV_OK);
             ck_assert_uint_le(row.version, view->version);
             ck_assert(inv_view_find(view, row.vseq, &part, &entry));
             ck_assert(inv_bitset_has(view->parts[part].live->set, entry));
