@@ -18,8 +18,8 @@ enum inv_status inv_db_put_query(struct inv_db *db, int64_t collection,
         db, INV_SQL_PUT_QUERY, &s, err, "iisibiibtit", collection, row->space,
         row->key, row->key_len, (int64_t)row->rows, row->vector,
         row->vector_len, row->old_space, (int64_t)row->old_rows,
-        row->old_vector, row->old_vector_len, row->relevant,
-        (int64_t)row->use, row->label);
+        row->old_vector, row->old_vector_len, row->relevant, (int64_t)row->use,
+        row->label);
     if (status == INV_OK && row->old_space == 0) {
         sqlite3_bind_null(s, 6);
         sqlite3_bind_null(s, 7);

@@ -39,7 +39,7 @@ struct inv_jobs {
     struct inv_app *app;
     pthread_t builder, fitter;
     bool building, fitting; /* the threads have been started */
-    pthread_mutex_t lock; /* of all that follows */
+    pthread_mutex_t lock;   /* of all that follows */
     pthread_cond_t wake;
     struct job *list; /* newest first */
     bool stopping;
@@ -516,8 +516,8 @@ enum inv_status inv_jobs_start(struct inv_app *app, struct inv_jobs **out,
         jobs->building = start(jobs, &jobs->builder, "inv-builder",
                                builder_main, &status, err);
     if (status == INV_OK)
-        jobs->fitting = start(jobs, &jobs->fitter, "inv-fitter", fitter_main,
-                              &status, err);
+        jobs->fitting =
+            start(jobs, &jobs->fitter, "inv-fitter", fitter_main, &status, err);
     if (status != INV_OK) {
         inv_jobs_stop(jobs);
         return status;

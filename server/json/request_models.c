@@ -266,10 +266,9 @@ static enum inv_status read_query(const struct inv_json_doc *doc,
                                   const struct inv_json_limits *limits,
                                   struct inv_query_in *out,
                                   struct inv_err *err) {
-    static const char *const fields[] = {"id",       "vector", "vectors",
-                                         "text",     "old",    "relevant",
-                                         "fit_only", "label",  "judge_only",
-                                         NULL};
+    static const char *const fields[] = {
+        "id",       "vector",   "vectors", "text",       "old",
+        "relevant", "fit_only", "label",   "judge_only", NULL};
     inv_json *old = NULL;
     char below[INV_POINTER_MAX];
     enum inv_status status = inv_request_object(object, at, err);
