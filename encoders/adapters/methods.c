@@ -133,6 +133,7 @@ enum inv_status inv_fit_method_check(const struct inv_fit_data *d,
 /* ---- fits ---- */
 
 static enum inv_status fit_ridge(const struct inv_fit_source *s, double rho,
+                                 struct inv_fit_watch *watch,
                                  struct inv_map *map, struct inv_err *err) {
     if (rho > 0)
         return inv_fit_ridge(&s->all, rho, map, err);
@@ -144,7 +145,8 @@ static enum inv_status fit_ridge(const struct inv_fit_source *s, double rho,
         return status;
     rho = map->knob;
     inv_map_release(map);
-    return inv_fit_ridge(&s->all, rho, map, err);
+    status = inv_fit_tell(watch, 0, 1, err);
+    return status == INV_OK ? inv_fit_ridge(&s->all, rho, map, err) : status;
 }
 
 /* The watch as the iterative fits ask: true goes on. */
@@ -251,7 +253,7 @@ enum inv_status inv_fit_method_run(const struct inv_fit_source *source,
         return status;
     switch (method->kind) {
     case INV_ADAPTER_RIDGE:
-        return fit_ridge(source, method->knob, &fitted->map, err);
+        return fit_ridge(source, method->knob, watch, &fitted->map, err);
     case INV_ADAPTER_PATH:
         return inv_fit_path(&source->all, method->knob, &fitted->map, err);
     case INV_ADAPTER_CONTRASTIVE:
