@@ -110,8 +110,8 @@ static int unlabelled(struct inv_cli *cli, const char *name, char *model,
     return INV_EXIT_OK;
 }
 
-int inv_target_for_queries(struct inv_cli *cli, const char *name,
-                           const char *model, struct inv_target *target) {
+int inv_target_in(struct inv_cli *cli, const char *name, const char *model,
+                  struct inv_target *target) {
     struct inv_answer answer;
     char meant[sizeof target->model];
     const inv_json *list;

@@ -33,11 +33,11 @@ struct inv_target {
 int inv_target_get(struct inv_cli *cli, const char *name,
                    struct inv_target *target);
 
-/* The same for searches: dim, model and built_in are those of the queries.
- * model: "name@revision" or "name", NULL for what an unlabelled query means
- * there. */
-int inv_target_for_queries(struct inv_cli *cli, const char *name,
-                           const char *model, struct inv_target *target);
+/* The same where a collection knows several models: dim, model and built_in are
+ * those of the queries or documents in question. model: "name@revision" or
+ * "name", NULL for what an unlabelled query means there. */
+int inv_target_in(struct inv_cli *cli, const char *name, const char *model,
+                  struct inv_target *target);
 
 /* The model of that name in {"models":[..]}: "name@revision", or "name" when
  * one revision is there. NULL: none, or several. */

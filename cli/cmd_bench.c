@@ -314,8 +314,7 @@ static int bench_collection(struct inv_cli *cli,
     struct inv_target target;
     struct inv_err err;
     struct bench bench = {.cli = cli, .path = INV_BUF_INIT};
-    int exit =
-        inv_target_for_queries(cli, o->collection, o->query.model, &target);
+    int exit = inv_target_in(cli, o->collection, o->query.model, &target);
     if (exit != INV_EXIT_OK)
         return exit;
     pthread_mutex_init(&bench.lock, NULL);

@@ -203,8 +203,7 @@ static int eval(struct inv_cli *cli, const struct eval_options *o) {
     struct inv_target target;
     struct inv_err err;
     size_t *chosen = NULL;
-    int exit =
-        inv_target_for_queries(cli, o->collection, o->query.model, &target);
+    int exit = inv_target_in(cli, o->collection, o->query.model, &target);
     if (exit != INV_EXIT_OK)
         return exit;
     struct inv_evaluation_plan plan = {.collection = o->collection,

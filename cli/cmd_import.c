@@ -14,7 +14,7 @@
 
 struct import_options {
     struct inv_matrix_files files;
-    const char *collection, *source, *payload;
+    const char *collection, *source, *payload, *model;
     enum inv_payload_part part;
     uint32_t connections;
     bool restart;
@@ -107,6 +107,8 @@ static void put_identity(const struct inv_cli *cli,
                          struct inv_buf *out) {
     inv_buf_printf(out, "%s/%s %" PRIu64 " payload=%d", cli->url, o->collection,
                    target->created_ms, (int)o->part);
+    if (o->model != NULL)
+        inv_buf_printf(out, " model=%s", o->model);
     put_file(out, "source", *path == '\0' ? NULL : path);
     put_file(out, "npy", o->files.npy);
     put_file(out, "offsets", o->files.offsets);
@@ -214,7 +216,9 @@ static int report(const struct inv_cli *cli, const char *collection,
 static int import(struct inv_cli *cli, struct import_options *o) {
     struct inv_target target;
     struct inv_err err;
-    int exit = inv_target_get(cli, o->collection, &target);
+    int exit = o->model == NULL
+                   ? inv_target_get(cli, o->collection, &target)
+                   : inv_target_in(cli, o->collection, o->model, &target);
     if (exit != INV_EXIT_OK)
         return exit;
     struct inv_buf corpus = INV_BUF_INIT;
@@ -228,6 +232,10 @@ static int import(struct inv_cli *cli, struct import_options *o) {
     inv_buf_puts(&path, "/v1/collections/");
     inv_client_escape(&path, o->collection, strlen(o->collection));
     inv_buf_puts(&path, "/documents/bulk");
+    if (o->model != NULL) {
+        inv_buf_puts(&path, "?model=");
+        inv_client_escape(&path, o->model, strlen(o->model));
+    }
     if (status == INV_OK && path.failed)
         status = inv_fail(&err, INV_MEMORY, "out of memory for a path");
     if (status != INV_OK) {
@@ -267,6 +275,8 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
          &o.files.payloads},
         {"payload", INV_OPTION_TEXT, "WHAT",
          "of a corpus: text (title and text), title, all, none", &o.payload},
+        {"model", INV_OPTION_TEXT, "NAME@REV",
+         "of the documents, where the collection knows several", &o.model},
         {"connections", INV_OPTION_UINT, "N", "uploads at a time (2)",
          &o.connections},
         {"restart", INV_OPTION_FLAG, NULL,

@@ -57,8 +57,7 @@ static int make_body(struct inv_cli *cli, const struct inv_args *args,
     enum inv_status status =
         inv_query_tail(&o->query, o->query.exact, with, &tail, &err);
     if (status == INV_OK && o->query.npy != NULL) {
-        exit =
-            inv_target_for_queries(cli, o->collection, o->query.model, &target);
+        exit = inv_target_in(cli, o->collection, o->query.model, &target);
         if (exit == INV_EXIT_OK)
             status = put_vectors(o, &target, &tail, body, &err);
     } else if (status == INV_OK) {
