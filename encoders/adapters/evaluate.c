@@ -34,7 +34,8 @@ static enum inv_status fit_on_all(struct inv_fit_trial *j,
     enum inv_status status =
         inv_fit_method_run(source, &result->method, j->watch, &fitted, err);
     result->seconds = read + seconds_since(start);
-    result->choice = fitted.choice;
+    if (result->choice.steps == 0)
+        result->choice = fitted.choice;
     result->r = fitted.map.r;
     result->condition = fitted.map.condition;
     result->knob = fitted.map.knob;
@@ -49,27 +50,6 @@ static enum inv_status fit_on_all(struct inv_fit_trial *j,
         status = inv_fit_forward(source, &result->method, &fitted,
                                  &result->forward, &result->forward_r, err);
     inv_fit_fitted_release(&fitted);
-    return status;
-}
-
-static enum inv_status fit_all(struct inv_fit_trial *j, struct inv_err *err) {
-    struct inv_fit_report *report = j->report;
-    struct inv_fit_source source;
-    uint64_t start = inv_now_ns();
-    inv_fit_stage(j->watch, "reading pairs");
-    enum inv_status status = inv_fit_source_init(&source, j->data, j->options,
-                                                 NULL, true, j->watch, err);
-    report->pairs = source.document_pairs;
-    report->extra_pairs = source.query_pairs;
-    double read = seconds_since(start);
-    for (size_t i = 0; i < report->count && status == INV_OK; i++) {
-        struct inv_fit_result *result = &report->results[i];
-        inv_fit_stage(j->watch, "%s: fitting", result->method.name);
-        status = fit_on_all(j, &source, read, result, err);
-        if (status == INV_OK)
-            status = inv_fit_judge_in_fit(j, result, err);
-    }
-    inv_fit_source_release(&source);
     return status;
 }
 
@@ -193,6 +173,8 @@ static enum inv_status fit_one_fold(struct inv_fit_trial *j, size_t fold,
     struct inv_adapter *adapter = NULL;
     enum inv_status status =
         inv_fit_method_run(source, what, j->watch, &fitted, err);
+    if (j->report->results[method].choice.steps == 0)
+        j->report->results[method].choice = fitted.choice;
     if (status == INV_OK)
         status = inv_fit_backward(source, what, &fitted, &adapter, err);
     if (status == INV_OK)
@@ -223,10 +205,40 @@ static enum inv_status fit_folds(struct inv_fit_trial *j, struct inv_err *err) {
         for (size_t i = 0; i < report->count && status == INV_OK; i++) {
             inv_fit_stage(j->watch, "%s: held out, part %zu of %zu",
                           report->results[i].method.name, f + 1, report->folds);
+            source.chosen = &report->results[i].choice;
             status = fit_one_fold(j, f, i, &source, err);
         }
         inv_fit_source_release(&source);
     }
+    return status;
+}
+
+/* ---- everything ---- */
+
+/* The first held-out fit chooses, where there is something to be chosen
+ * (contrastive: temperature and stop): so the choice has seen nothing of what
+ * judges it, and is made once, for it takes twice as long as a fit. */
+static enum inv_status fit_all(struct inv_fit_trial *j, struct inv_err *err) {
+    struct inv_fit_report *report = j->report;
+    struct inv_fit_source source;
+    uint64_t start = inv_now_ns();
+    inv_fit_stage(j->watch, "reading pairs");
+    enum inv_status status = inv_fit_source_init(&source, j->data, j->options,
+                                                 NULL, true, j->watch, err);
+    report->pairs = source.document_pairs;
+    report->extra_pairs = source.query_pairs;
+    double read = seconds_since(start);
+    if (status == INV_OK)
+        status = fit_folds(j, err);
+    for (size_t i = 0; i < report->count && status == INV_OK; i++) {
+        struct inv_fit_result *result = &report->results[i];
+        inv_fit_stage(j->watch, "%s: fitting", result->method.name);
+        source.chosen = &result->choice;
+        status = fit_on_all(j, &source, read, result, err);
+        if (status == INV_OK)
+            status = inv_fit_judge_in_fit(j, result, err);
+    }
+    inv_fit_source_release(&source);
     return status;
 }
 
@@ -327,8 +339,6 @@ static enum inv_status run(struct inv_fit_trial *j,
         status = inv_fit_judge_models(j, err);
     if (status == INV_OK)
         status = fit_all(j, err);
-    if (status == INV_OK)
-        status = fit_folds(j, err);
     for (size_t i = 0; i < count && status == INV_OK; i++)
         status = inv_fit_judge_held_out(j, i, err);
     return status == INV_OK ? choose(j, err) : status;

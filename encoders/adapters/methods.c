@@ -166,6 +166,10 @@ static enum inv_status fit_contrastive(const struct inv_fit_source *s,
     how.temperature = method->knob > 0 ? method->knob : 0;
     how.kappa = s->options->kappa;
     how.steps = s->options->steps;
+    if (how.temperature <= 0 && s->chosen != NULL && s->chosen->steps > 0) {
+        how.temperature = s->chosen->temperature;
+        how.steps = (uint32_t)s->chosen->steps;
+    }
     how.seed = s->options->seed;
     how.go_on = go_on;
     how.context = watch;
