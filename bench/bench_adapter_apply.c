@@ -105,6 +105,7 @@ int main(void) {
         struct bench b;
         if (fill(&b, dims[i]) != 0) {
             fprintf(stderr, "out of memory\n");
+            empty(&b);
             return 1;
         }
         for (int warm = 1; warm >= 0; warm--) {
