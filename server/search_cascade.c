@@ -99,7 +99,7 @@ enum inv_status inv_cascade_scale(struct inv_searching *lane,
                                   const struct inv_searching *list,
                                   struct inv_scale *scale,
                                   struct inv_err *err) {
-    struct covered covered;
+    struct covered covered = {.count = 0};
     enum inv_status status =
         find_covered(lane, list->hits, list->count, &covered, err);
     if (status == INV_OK)
@@ -139,7 +139,7 @@ enum inv_status inv_cascade(struct inv_lanes *lanes,
                             struct inv_err *err) {
     struct inv_searching *gallery = &lanes->items[0];
     struct inv_searching *own = lanes->own;
-    struct covered covered;
+    struct covered covered = {.count = 0};
     answer->list = gallery->hits;
     answer->list_count = gallery->count;
     if (!inv_models_cascades(gallery->models, own->space->space))

@@ -207,8 +207,10 @@ START_TEST(tokens_keep_their_weights_over_a_bridge) {
     double scores[10];
     inv_stream_init(&stream, 3, "tokens", 0);
     open_tokens(&stream);
-    for (int i = 0; i < TOKENS * WIDTH; i++)
-        query[i] = inv_stream_normal(&stream) * (float)(1 + i / WIDTH);
+    for (int i = 0; i < TOKENS * WIDTH; i++) {
+        int weight = 1 + i / WIDTH;
+        query[i] = inv_stream_normal(&stream) * (float)weight;
+    }
     put_tokens(&body, query, false);
     api_ok(&api, "POST", "/v1/collections/t/search",
            "{%s,\"model\":\"default@1\"}", body.data);
