@@ -10,7 +10,10 @@
 #include "encoders/adapters/adapter.h"
 #include "encoders/adapters/fit.h"
 
-#define INV_RESIDUAL_RHO .1
+/* Rank correlation with the true residual of documents that were not fitted,
+ * procrustes of 500 pairs, rho .1 / 1 / 3 / 10: scifact l3 -> l6 .34 .41 .43
+ * .43, e5 -> l6 .34 .47 .51 .51, cranfield l3 -> l6 .60 .68 .69 .68. */
+#define INV_RESIDUAL_RHO 3
 
 struct inv_residual {
     struct inv_map map; /* 1 x dim of the old space */
