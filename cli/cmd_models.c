@@ -163,23 +163,31 @@ static void show_ids(const inv_json *answer, struct inv_buf *out) {
 
 static int run_sample(struct inv_cli *cli, struct inv_args *args) {
     struct inv_answer answer;
-    const char *how = "leverage";
+    struct inv_target target;
+    const char *how = NULL;
     char rest[128];
     uint32_t n = 2000;
     uint32_t seed = 0;
     const struct inv_option options[] = {
         {"n", INV_OPTION_UINT, "N", "how many documents (2000)", &n},
         {"how", INV_OPTION_TEXT, "HOW",
-         "leverage (default: those that say most) or uniform", &how},
+         "leverage (of single vectors the default: those that say most) or "
+         "uniform",
+         &how},
         {"seed", INV_OPTION_UINT, "N", "of the draw (0)", &seed},
     };
     int exit;
     if (!inv_options_parse(cli, args, options, sizeof options / sizeof *options,
                            2, 2, &exit))
         return exit;
-    if (!inv_sample_known(how))
+    if (how != NULL && !inv_sample_known(how))
         return inv_cli_usage(args, "--how is leverage or uniform, not \"%s\"",
                              how);
+    exit = inv_target_get(cli, args->argv[0], &target);
+    if (exit != INV_EXIT_OK)
+        return exit;
+    if (how == NULL)
+        how = inv_sample_usual(&target);
     snprintf(rest, sizeof rest, "/calibration?n=%u&method=%s&seed=%u", n, how,
              seed);
     exit = inv_cli_call_part(cli, "GET", args->argv[0], "models", args->argv[1],

@@ -40,7 +40,7 @@ static int check(struct inv_args *args, struct inv_upgrade_options *o,
     static const char *const modes[] = {"shadow", "bridge", "cascade"};
     if (o->model == NULL || strchr(o->model, '@') == NULL)
         return inv_cli_usage(args, "--model NAME@REV is needed: the new model");
-    if (!inv_sample_known(o->sample))
+    if (o->sample != NULL && !inv_sample_known(o->sample))
         return inv_cli_usage(
             args, "--sample is leverage or uniform, not \"%s\"", o->sample);
     if (o->mode != NULL &&
@@ -109,7 +109,8 @@ static bool parse(struct inv_cli *cli, struct inv_args *args,
          "documents to embed before the fit (2000)", &o->pairs},
         {"all", INV_OPTION_FLAG, NULL, "all of them", &w->all},
         {"sample", INV_OPTION_TEXT, "HOW",
-         "which: leverage (default) or uniform", &o->sample},
+         "which: leverage (of single vectors: the default) or uniform",
+         &o->sample},
         {"methods", INV_OPTION_TEXT, "LIST",
          "procrustes path:KAPPA ridge contrastive paper simplex", &o->methods},
         {"label-field", INV_OPTION_TEXT, "FIELD", "classes for simplex",
@@ -136,10 +137,8 @@ static bool parse(struct inv_cli *cli, struct inv_args *args,
 }
 
 static int run(struct inv_cli *cli, struct inv_args *args) {
-    struct inv_upgrade_options o = {.pairs = 2000,
-                                    .sample = "leverage",
-                                    .wish = INV_FIT_WISH_INIT,
-                                    .last = INV_STEP_CUTOVER};
+    struct inv_upgrade_options o = {
+        .pairs = 2000, .wish = INV_FIT_WISH_INIT, .last = INV_STEP_CUTOVER};
     struct words w = {.all = false};
     int exit;
     if (!parse(cli, args, &o, &w, &exit))

@@ -137,7 +137,10 @@ static int post_sample(struct inv_upgrade_run *run, uint64_t wanted,
     uint64_t posted = 0;
     char rest[128];
     snprintf(rest, sizeof rest, "/calibration?n=%" PRIu64 "&method=%s&seed=%u",
-             wanted, run->o->sample, run->o->wish.seed);
+             wanted,
+             run->o->sample != NULL ? run->o->sample
+                                    : inv_sample_usual(&run->target),
+             run->o->wish.seed);
     int exit = inv_cli_call_part(run->cli, "GET", run->o->collection, "models",
                                  run->o->model, rest, NULL, &answer);
     if (exit == INV_EXIT_OK)

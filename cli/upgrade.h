@@ -47,6 +47,9 @@ void inv_adapter_name(const char *from, const char *to, const char *method,
                       char out[INV_NAME_MAX + 1]);
 
 bool inv_sample_known(const char *how); /* "leverage", "uniform" */
+/* Where nothing was said: leverage, which is for single vectors, else uniform.
+ */
+const char *inv_sample_usual(const struct inv_target *target);
 
 /* ---- reports ---- */
 
@@ -113,8 +116,8 @@ struct inv_upgrade_options {
     struct inv_model_flags flags;
     struct inv_embedding_files files;
     struct inv_upgrade_query_files queries;
-    uint32_t pairs; /* documents to embed before the fit; 0: all */
-    const char *sample;
+    uint32_t pairs;      /* documents to embed before the fit; 0: all */
+    const char *sample;  /* NULL: the usual */
     const char *methods; /* NULL: the usual ones */
     struct inv_fit_wish wish;
     bool refit;

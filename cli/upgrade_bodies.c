@@ -160,3 +160,7 @@ void inv_adapter_name(const char *from, const char *to, const char *method,
 bool inv_sample_known(const char *how) {
     return strcmp(how, "leverage") == 0 || strcmp(how, "uniform") == 0;
 }
+
+const char *inv_sample_usual(const struct inv_target *target) {
+    return target->multi ? "uniform" : "leverage";
+}
