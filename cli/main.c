@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 
+#include "base/blas.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +79,8 @@ int main(int argc, char **argv) {
     };
     struct inv_args args = {.argc = argc - 1, .argv = argv + 1};
     struct inv_err err;
+    if (argc > 1 && strcmp(argv[1], "fit") == 0) /* else there is no algebra */
+        inv_blas_choose(argv);
     if (inv_client_global_init(&err) != INV_OK)
         return inv_cli_error(&err);
     int exit = run(&cli, &args);

@@ -5,6 +5,7 @@
 #include "server/api.h"
 #include "server/options.h"
 
+#include "base/blas.h"
 #include "base/log.h"
 
 #include <signal.h>
@@ -90,6 +91,7 @@ int main(int argc, char **argv) {
     struct inv_options options;
     struct inv_err err = {0};
     bool stop = false;
+    inv_blas_choose(argv);
     enum inv_status status =
         inv_options_read(&options, argc, argv, &stop, &err);
     if (status != INV_OK)
