@@ -206,7 +206,7 @@ static void tell_written(const struct inv_cli *cli, const char *path) {
 
 static int run_export(struct inv_cli *cli, struct inv_args *args) {
     struct inv_buf path = INV_BUF_INIT;
-    struct inv_answer answer;
+    struct inv_answer answer = INV_ANSWER_INIT;
     struct inv_err err;
     const char *direction = "backward";
     const struct inv_option options[] = {
@@ -243,8 +243,7 @@ static int run_export(struct inv_cli *cli, struct inv_args *args) {
         exit = inv_cli_error(&err);
     else if (exit == INV_EXIT_OK)
         tell_written(cli, args->argv[2]);
-    if (!path.failed)
-        inv_answer_release(&answer);
+    inv_answer_release(&answer);
     inv_buf_release(&path);
     return exit;
 }
