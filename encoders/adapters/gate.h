@@ -62,7 +62,8 @@ struct inv_gate {
     enum inv_verdict verdict;
     struct inv_interval gain; /* cross - old_old */
     double half_width;
-    size_t queries_needed; /* to tell the gain from -margin; 0: enough */
+    size_t queries_needed; /* to tell the gain from -margin in four cases of
+                              five; 0: enough */
     double break_even;
     double worst_slice; /* its mean gain; 0 without slices */
     char reason[320];   /* a sentence with the numbers */

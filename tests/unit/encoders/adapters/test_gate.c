@@ -358,11 +358,48 @@ START_TEST(too_few_queries_names_how_many_would_do) {
     struct inv_gate gate = judge_numbers(60, 0, .2, .6, NULL, false, NULL);
     ck_assert_int_eq(gate.verdict, INV_VERDICT_REFUSE);
     ck_assert_ptr_nonnull(strstr(gate.reason, "too few queries"));
-    /* (1.96 * .2 / .02)^2 = 384, with the deviation of 60 a little more */
-    ck_assert_uint_ge(gate.queries_needed, 380);
-    ck_assert_uint_le(gate.queries_needed, 400);
+    /* (2.8016 * .2 / .02)^2 = 785, with the deviation of 60 a little more */
+    ck_assert_uint_ge(gate.queries_needed, 780);
+    ck_assert_uint_le(gate.queries_needed, 810);
     gate = judge_numbers(900, 0, .2, .6, NULL, false, NULL);
     ck_assert_int_eq(gate.verdict, INV_VERDICT_ACTIVATE);
+}
+END_TEST
+
+/* One gate over `count` queries whose gains are drawn from N(.02, .2). */
+static struct inv_gate judge_drawn(size_t count, bool proxy, uint64_t seed) {
+    double *cross = must_alloc(count, sizeof *cross);
+    double *old_old = must_alloc(count, sizeof *old_old);
+    struct inv_stream stream;
+    struct inv_gate gate;
+    inv_stream_init(&stream, seed, "test.drawn", 0);
+    for (size_t i = 0; i < count; i++) {
+        old_old[i] = .5;
+        cross[i] = .52 + .2 * (double)inv_stream_normal(&stream);
+    }
+    struct inv_gate_input input = {.cross = cross,
+                                   .old_old = old_old,
+                                   .queries = count,
+                                   .margin = .02,
+                                   .proxy = proxy,
+                                   .seed = seed};
+    MUST(inv_gate_judge(&input, &gate, must));
+    free(cross);
+    free(old_old);
+    return gate;
+}
+
+START_TEST(so_many_queries_as_it_asks_for_permit_in_four_cases_of_five) {
+    /* a proxy states its needs whatever the interval */
+    size_t needed = judge_drawn(20000, true, 1).queries_needed;
+    size_t permitted = 0;
+    ck_assert_uint_ge(needed, 180); /* (2.8016 * .2 / .04)^2 = 196 */
+    ck_assert_uint_le(needed, 212);
+    for (uint64_t seed = 100; seed < 400; seed++)
+        permitted +=
+            judge_drawn(needed, false, seed).verdict == INV_VERDICT_ACTIVATE;
+    ck_assert_uint_ge(permitted, 216); /* 240 and a little over 3 sigma (6.9) */
+    ck_assert_uint_le(permitted, 264);
 }
 END_TEST
 
@@ -401,6 +438,8 @@ int main(void) {
         tests, a_lossy_bridge_gets_the_cascade_only_where_that_makes_it_good);
     tcase_add_test(tests, the_new_model_is_compared_where_both_are_known);
     tcase_add_test(tests, too_few_queries_names_how_many_would_do);
+    tcase_add_test(tests,
+                   so_many_queries_as_it_asks_for_permit_in_four_cases_of_five);
     tcase_add_test(tests, substitute_queries_and_bad_slices_never_activate);
     return run_suite("gate", tests);
 }
