@@ -309,6 +309,12 @@ static void explain(struct inv_simplex_result *r, double margin) {
                  "%zu are needed to tell it from -%.3f",
                  gate->gain.mean, gate->half_width, r->held_out.queries,
                  gate->queries_needed, margin);
+    else if (gate->gain.high > -margin)
+        snprintf(out, size,
+                 "too few labels: the gain is %+.3f, with %zu anything from "
+                 "%+.3f to %+.3f (margin -%.3f)",
+                 gate->gain.mean, r->held_out.queries, gate->gain.low,
+                 gate->gain.high, margin);
     else
         snprintf(out, size,
                  "the classes are not found as well as by the first model in "
