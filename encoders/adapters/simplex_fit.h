@@ -61,7 +61,7 @@ struct inv_simplex_result {
     struct inv_label_quality own;       /* of the model, in its own space */
     struct inv_label_quality reference; /* of the first model, in its own */
     struct inv_gate gate;               /* held_out against reference, by the
-                                           first neighbour. Never CASCADE_ONLY */
+                                           first neighbour: ACTIVATE, REFUSE */
     double r, condition;                /* of the map onto the vertices */
     struct inv_adapter *adapter;        /* the caller's, inv_adapter_free */
 };

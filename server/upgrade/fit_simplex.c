@@ -83,11 +83,11 @@ static enum inv_status number_item(struct gathering *g,
     return inv_intern_add(&g->items, key, row->key_len, number, err);
 }
 
-static enum inv_status take_query(void *ctx, const struct inv_query_row *row,
-                                  struct inv_err *err) {
-    struct gathering *g = ctx;
+/* What is known of the row beside its vectors. */
+static enum inv_status take_rest(struct gathering *g, bool old,
+                                 const struct inv_query_row *row,
+                                 struct inv_err *err) {
     struct set *set = g->into;
-    bool old = g->first != NULL && row->old_space == g->first->space;
     uint8_t use = row->use == INV_QUERY_FITS     ? INV_FIT_USE_FIT_ONLY
                   : row->use == INV_QUERY_JUDGES ? INV_FIT_USE_JUDGE_ONLY
                                                  : INV_FIT_USE_BOTH;
@@ -95,24 +95,36 @@ static enum inv_status take_query(void *ctx, const struct inv_query_row *row,
     uint32_t item = 0;
     if (row->label != NULL)
         label = inv_intern_find(&g->vertices, row->label, strlen(row->label));
+    enum inv_status status = number_item(g, row, &item, err);
+    inv_buf_append(&set->labels, &label, sizeof label);
+    inv_buf_append(&set->items, &item, sizeof item);
+    inv_buf_append(&set->use, &use, sizeof use);
+    inv_buf_append(&set->has_old, &old, sizeof old);
+    set->count++;
+    set->labelled += label != INV_FIT_NO_LABEL;
+    return status;
+}
+
+static bool has_failed(const struct set *set) {
+    return set->rows.failed || set->labels.failed || set->items.failed ||
+           set->use.failed || set->old.failed || set->has_old.failed;
+}
+
+static enum inv_status take_query(void *ctx, const struct inv_query_row *row,
+                                  struct inv_err *err) {
+    struct gathering *g = ctx;
+    struct set *set = g->into;
+    bool old = g->first != NULL && row->old_space == g->first->space;
     enum inv_status status = take_row(&set->rows, row->vector, row->vector_len,
                                       dim_of(set->space), err);
     if (status == INV_OK && g->first != NULL)
         status = take_row(&set->old, old ? row->old_vector : NULL,
                           row->old_vector_len, dim_of(g->first), err);
     if (status == INV_OK)
-        status = number_item(g, row, &item, err);
-    inv_buf_append(&set->labels, &label, sizeof label);
-    inv_buf_append(&set->items, &item, sizeof item);
-    inv_buf_append(&set->use, &use, sizeof use);
-    inv_buf_append(&set->has_old, &old, sizeof old);
-    if (status == INV_OK &&
-        (set->rows.failed || set->labels.failed || set->items.failed ||
-         set->use.failed || set->old.failed || set->has_old.failed))
+        status = take_rest(g, old, row, err);
+    if (status == INV_OK && has_failed(set))
         status = inv_fail(err, INV_MEMORY, "out of memory for %zu vectors",
-                          set->count + 1);
-    set->count++;
-    set->labelled += label != INV_FIT_NO_LABEL;
+                          set->count);
     return status;
 }
 

@@ -146,7 +146,7 @@ static size_t of_class(size_t class, size_t *young) {
 /* The stored vector of a document; how many numbers it has. */
 static size_t stored(const char *id, double *out) {
     char path[64];
-    snprintf(path, sizeof path, C "/documents/%s", id);
+    snprintf(path, sizeof path, C "/documents/%s?vectors=true", id);
     api_ok(&api, "GET", path, NULL);
     size_t count = api_size(&api, "/vector");
     for (size_t i = 0; i < count; i++) {
