@@ -270,6 +270,18 @@ enum inv_status inv_db_count_queries(struct inv_db *db, int64_t space,
 enum inv_status inv_db_delete_queries(struct inv_db *db, int64_t space,
                                       struct inv_err *err) INV_MUST_USE;
 
+/* Classes of a collection whose gallery is in a simplex, and their vertices:
+ * numbers from 0 on, in the order the classes came. */
+enum inv_status
+inv_db_vertices(struct inv_db *db, int64_t collection,
+                enum inv_status (*each)(void *ctx, uint32_t vertex,
+                                        const char *label, struct inv_err *err),
+                void *ctx, struct inv_err *err) INV_MUST_USE;
+/* Label and vertex must both be new. */
+enum inv_status inv_db_add_vertex(struct inv_db *db, int64_t collection,
+                                  uint32_t vertex, const char *label,
+                                  struct inv_err *err) INV_MUST_USE;
+
 struct inv_adapter_row {
     int64_t id;
     const char *name;

@@ -33,6 +33,7 @@
     X(DELETE_STATES_OF, "DELETE FROM encoder_states WHERE collection = ?1")    \
     X(DELETE_SPACES_OF, "DELETE FROM spaces WHERE collection = ?1")            \
     X(DELETE_QUERIES_OF, "DELETE FROM model_queries WHERE collection = ?1")    \
+    X(DELETE_VERTICES_OF, "DELETE FROM vertices WHERE collection = ?1")        \
     X(DELETE_ADAPTERS_OF, "DELETE FROM adapters WHERE collection = ?1")        \
     X(DELETE_UPGRADE_OF, "DELETE FROM upgrades WHERE collection = ?1")         \
     X(DELETE_JOURNAL_OF, "DELETE FROM journal WHERE collection = ?1")          \
@@ -119,6 +120,9 @@
       " WHERE collection = ?1 AND space = ?2 ORDER BY id")                     \
     X(COUNT_QUERIES, "SELECT count(*) FROM model_queries WHERE space = ?1")    \
     X(DELETE_QUERIES, "DELETE FROM model_queries WHERE space = ?1")            \
+    X(VERTICES, "SELECT vertex, label FROM vertices WHERE collection = ?1"     \
+                " ORDER BY vertex")                                            \
+    X(ADD_VERTEX, "INSERT INTO vertices VALUES(?1, ?2, ?3)")                   \
     X(ADD_ADAPTER,                                                             \
       "INSERT INTO adapters(collection, name, from_space, to_space, kind,"     \
       " verdict, break_even, degraded, request, report, backward, forward,"    \

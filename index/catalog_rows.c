@@ -63,9 +63,9 @@ enum inv_status inv_db_delete_collection(struct inv_db *db, int64_t collection,
         INV_SQL_DELETE_VECTORS_OF,  INV_SQL_DELETE_DOCUMENTS_OF,
         INV_SQL_DELETE_SEGMENTS_OF, INV_SQL_DELETE_STATES_OF,
         INV_SQL_DELETE_QUERIES_OF,  INV_SQL_DELETE_ADAPTERS_OF,
-        INV_SQL_DELETE_UPGRADE_OF,  INV_SQL_DELETE_JOURNAL_OF,
-        INV_SQL_DELETE_SPACES_OF,   INV_SQL_DELETE_ALIASES_OF,
-        INV_SQL_DELETE_COLLECTION};
+        INV_SQL_DELETE_VERTICES_OF, INV_SQL_DELETE_UPGRADE_OF,
+        INV_SQL_DELETE_JOURNAL_OF,  INV_SQL_DELETE_SPACES_OF,
+        INV_SQL_DELETE_ALIASES_OF,  INV_SQL_DELETE_COLLECTION};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         INV_SQL_RUN(db, steps[i], err, "i", collection);
     return INV_OK;

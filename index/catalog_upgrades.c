@@ -75,6 +75,39 @@ enum inv_status inv_db_delete_queries(struct inv_db *db, int64_t space,
     return INV_OK;
 }
 
+/* ---- vertices ---- */
+
+enum inv_status
+inv_db_vertices(struct inv_db *db, int64_t collection,
+                enum inv_status (*each)(void *ctx, uint32_t vertex,
+                                        const char *label, struct inv_err *err),
+                void *ctx, struct inv_err *err) {
+    sqlite3_stmt *s = NULL;
+    bool more = true;
+    enum inv_status status =
+        inv_sql_bind(db, INV_SQL_VERTICES, &s, err, "i", collection);
+    while (status == INV_OK &&
+           (status = inv_sql_step(db, s, &more, err)) == INV_OK && more) {
+        if (inv_sql_no_memory(s, 1)) {
+            status = inv_sql_fail_memory(db, err);
+            break;
+        }
+        status = each(ctx, (uint32_t)sqlite3_column_int64(s, 0),
+                      inv_sql_text(s, 1), err);
+    }
+    if (more)
+        sqlite3_reset(s);
+    return status;
+}
+
+enum inv_status inv_db_add_vertex(struct inv_db *db, int64_t collection,
+                                  uint32_t vertex, const char *label,
+                                  struct inv_err *err) {
+    INV_SQL_RUN(db, INV_SQL_ADD_VERTEX, err, "iit", collection, (int64_t)vertex,
+                label);
+    return INV_OK;
+}
+
 /* ---- adapters ---- */
 
 static enum inv_status has_adapter(struct inv_db *db, int64_t collection,

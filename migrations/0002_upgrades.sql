@@ -30,6 +30,15 @@ CREATE TABLE model_queries(
     label TEXT,                       -- its slice, or NULL
     UNIQUE(collection, space, key));
 
+-- Classes and the vertices of the simplex that are theirs for ever, where a
+-- collection's gallery is in one. Rows are only added.
+CREATE TABLE vertices(
+    collection INTEGER NOT NULL REFERENCES collections(id),
+    vertex INTEGER NOT NULL,          -- 0 ... classes - 1
+    label TEXT NOT NULL,
+    PRIMARY KEY(collection, vertex),
+    UNIQUE(collection, label)) WITHOUT ROWID;
+
 -- Adapters with both directions: backward takes `from` to `to`, forward `to`
 -- to `from`. Their bytes are the export format.
 CREATE TABLE adapters(

@@ -198,6 +198,15 @@ INV_HANDLER(inv_api_model_vectors_post) {
 
 /* ---- queries ---- */
 
+/* Is the gallery a simplex, where queries come with the classes they are of? */
+static bool takes_labels(struct inv_collection *c) {
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    const struct inv_models *models = inv_view_models(view);
+    bool labelled = models->settings->settings.simplex.classes > 0;
+    inv_ref_put(view);
+    return labelled;
+}
+
 INV_HANDLER(inv_api_model_queries_post) {
     struct inv_collection *c = NULL;
     struct inv_json_doc doc = {0};
@@ -207,7 +216,8 @@ INV_HANDLER(inv_api_model_queries_post) {
     if (status == INV_OK)
         status = inv_api_json(app, request, true, &doc, &limits, err);
     if (status == INV_OK)
-        status = inv_parse_model_queries(&doc, &limits, &queries, err);
+        status = inv_parse_model_queries(&doc, &limits, takes_labels(c),
+                                         &queries, err);
     if (status == INV_OK)
         status = inv_model_add_queries(c, request->parts[MODEL], &queries,
                                        request->arena, err);

@@ -50,6 +50,10 @@ static enum inv_status check_cutover(const struct inv_view *view,
                         "the upgrade's model is %s, not %s: activate it in "
                         "mode shadow, bridge or cascade first",
                         target == NULL ? "none" : target->name, space->name);
+    enum inv_status status =
+        inv_upgrade_check_simplex(models, space, INV_UPGRADE_CUTOVER, err);
+    if (status != INV_OK)
+        return status;
     struct inv_model_counts counts = inv_model_count(view, space->space);
     if (force || counts.covered == counts.documents)
         return INV_OK;

@@ -89,6 +89,26 @@ static enum inv_status make_codes(enum inv_dtype dtype,
     return INV_OK;
 }
 
+/* What is stored of a document's vectors, and their code. */
+static enum inv_status encode(const struct inv_settings *s,
+                              const struct inv_encoding *encoding,
+                              const struct inv_given *given,
+                              const struct inv_matrix *matrix, const char *at,
+                              struct inv_arena *arena, struct inv_put *put,
+                              struct inv_err *err) {
+    enum inv_status status =
+        make_codes(s->dtype, given, matrix, arena, &put->codes, err);
+    put->encoding = encoding;
+    put->code = inv_arena_alloc(arena, encoding->code_dim * sizeof *put->code);
+    if (status == INV_OK && put->code == NULL)
+        status = inv_fail(err, INV_MEMORY, "out of memory for a code");
+    if (status == INV_OK)
+        status = encoding->encode(encoding, &put->codes, put->code, err);
+    if (status != INV_OK)
+        inv_err_at(err, "%s/%s", at, s->multi ? "vectors" : "vector");
+    return status;
+}
+
 enum inv_status inv_take_document(const struct inv_app *app,
                                   const struct inv_settings *s,
                                   const struct inv_encoding *encoding,
@@ -99,19 +119,70 @@ enum inv_status inv_take_document(const struct inv_app *app,
     enum inv_status status = inv_take_vectors(
         app, s, &document->given, document->text, document->text_len,
         INV_TEXT_DOCUMENT, at, arena, &matrix, err);
+    return status == INV_OK ? encode(s, encoding, &document->given, &matrix, at,
+                                     arena, put, err)
+                            : status;
+}
+
+/* The adapter that takes vectors of a model into a simplex. */
+static enum inv_status find_bridge(const struct inv_models *models,
+                                   const struct inv_space *space,
+                                   const struct inv_adapter **out,
+                                   struct inv_err *err) {
+    const struct inv_space *gallery = &models->spaces[0];
+    const struct inv_bridge *bridge =
+        inv_models_bridge(models, space->space, gallery->space);
+    if (bridge == NULL)
+        return inv_fail(err, INV_SPACE_MISMATCH,
+                        "there is no adapter from %s to %s, which the gallery "
+                        "holds, or it was refused: post labelled vectors to "
+                        "models/%s/queries, then fit one (POST .../adapters)",
+                        space->name, gallery->name, space->name);
+    *out = bridge->adapter;
+    return INV_OK;
+}
+
+/* A document of any model into a gallery that is in a simplex. Adapters are
+ * fitted on vectors of length 1. */
+static enum inv_status carry(const struct inv_ingest *ingest,
+                             const struct inv_space *space,
+                             const struct inv_document_in *document,
+                             const char *at, struct inv_put *put,
+                             struct inv_err *err) {
+    const struct inv_space *gallery = &ingest->models->spaces[0];
+    const struct inv_settings *s = &gallery->settings->settings;
+    const struct inv_adapter *adapter = NULL;
+    struct inv_arena *arena = ingest->arena;
+    struct inv_matrix x;
+    enum inv_status status = find_bridge(ingest->models, space, &adapter, err);
+    if (status != INV_OK) {
+        inv_err_at(err, "%s/model", at);
+        return status;
+    }
+    status =
+        inv_take_vectors(ingest->collection->app, &space->settings->settings,
+                         &document->given, document->text, document->text_len,
+                         INV_TEXT_DOCUMENT, at, arena, &x, err);
     if (status != INV_OK)
         return status;
-    status = make_codes(s->dtype, &document->given, &matrix, arena, &put->codes,
-                        err);
-    put->encoding = encoding;
-    put->code = inv_arena_alloc(arena, encoding->code_dim * sizeof *put->code);
-    if (status == INV_OK && put->code == NULL)
-        status = inv_fail(err, INV_MEMORY, "out of memory for a code");
+    float *unit = inv_arena_alloc(arena, x.dim * sizeof *unit);
+    float *y = inv_arena_alloc(arena, s->dim * sizeof *y);
+    if (unit == NULL || y == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a document");
+    memcpy(unit, x.data, x.dim * sizeof *unit);
+    inv_normalize_f32(unit, x.dim);
+    status = inv_adapter_apply(adapter, unit, 1, x.dim, y, err);
+    const struct inv_given given = {
+        .matrix = {.data = y, .rows = 1, .dim = s->dim}};
+    struct inv_matrix out; /* refuses what came to zero */
     if (status == INV_OK)
-        status = encoding->encode(encoding, &put->codes, put->code, err);
-    if (status != INV_OK)
-        inv_err_at(err, "%s/%s", at, s->multi ? "vectors" : "vector");
-    return status;
+        status = inv_take_vectors(ingest->collection->app, s, &given, NULL, 0,
+                                  INV_TEXT_DOCUMENT, at, arena, &out, err);
+    put->space = gallery->space;
+    return status == INV_OK
+               ? encode(s, inv_view_encoding(ingest->view, gallery->space),
+                        &given, &out, at, arena, put, err)
+               : status;
 }
 
 /* ---- documents ---- */
@@ -156,10 +227,14 @@ static enum inv_status add_put(struct inv_ingest *ingest,
         return status;
     }
     put.space = space->space;
-    status =
-        inv_take_document(ingest->collection->app, &space->settings->settings,
-                          inv_view_encoding(ingest->view, space->space),
-                          document, at, ingest->arena, &put, err);
+    bool simplex = ingest->models->settings->settings.simplex.classes > 0;
+    if (simplex && space != &ingest->models->spaces[0])
+        status = carry(ingest, space, document, at, &put, err);
+    else
+        status = inv_take_document(
+            ingest->collection->app, &space->settings->settings,
+            inv_view_encoding(ingest->view, space->space), document, at,
+            ingest->arena, &put, err);
     if (status != INV_OK)
         return status;
     ingest->used[space - ingest->models->spaces] = true;

@@ -35,7 +35,9 @@ void inv_ingest_release(struct inv_ingest *ingest);
 
 /* Checks and encodes one document and adds it; `at` is the pointer prefix of
  * an error. Its model says which space it goes into: INV_SPACE_MISMATCH for
- * one that is not known, or for none where several are. The id and the payload
+ * one that is not known, or for none where several are. Into a gallery that is
+ * in a simplex a document of any model is carried by the adapter of its model:
+ * INV_SPACE_MISMATCH where there is none. The id and the payload
  * must stay valid until the commit. A document with an id that was added before
  * replaces it only in bulk: the caller rejects duplicates where they are
  * errors. */

@@ -192,9 +192,11 @@ enum inv_status inv_parse_model_frames(const void *body, size_t len,
                                        struct inv_arena *arena,
                                        struct inv_documents_in *out,
                                        struct inv_err *err) INV_MUST_USE;
-/* {"queries":[..]}, as many; each with "old", "relevant" or both. */
+/* {"queries":[..]}, as many; each with "old", "relevant" or both; labelled:
+ * with "old", "label" or both. */
 enum inv_status inv_parse_model_queries(const struct inv_json_doc *doc,
                                         const struct inv_json_limits *limits,
+                                        bool labelled,
                                         struct inv_queries_in *out,
                                         struct inv_err *err) INV_MUST_USE;
 enum inv_status inv_parse_activate(const struct inv_json_doc *doc,

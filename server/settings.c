@@ -258,6 +258,14 @@ enum inv_status inv_settings_parse_encoder(const inv_json *object,
         inv_err_at(err, "%s/type", at);
         return status;
     }
+    if (s->simplex.classes > 0 && type != INV_ENCODER_NONE) {
+        status = inv_fail(err, INV_INVALID,
+                          "a space of type simplex takes the encoder \"none\", "
+                          "not \"%s\": its dimensions are all alike",
+                          types[type]);
+        inv_err_at(err, "%s/type", at);
+        return status;
+    }
     s->encoder.type = (enum inv_encoder_type)type;
     s->encoder.index_dims = (uint32_t)s->dim;
     if (type == INV_ENCODER_MATRYOSHKA)
@@ -428,6 +436,8 @@ static enum inv_status parse_shape(const inv_json *body, struct inv_settings *s,
     }
     if (status == INV_OK)
         status = inv_json_get_int(body, "", "dim", 1, INV_DIM_MAX, &dim, err);
+    if (dim == 0)
+        dim = (int64_t)s->dim; /* of the space */
     if (status == INV_OK && dim == 0) {
         status = inv_fail(err, INV_INVALID,
                           "\"dim\" is missing: the dimensions of a vector, 1 "
@@ -451,11 +461,26 @@ static enum inv_status parse_shape(const inv_json *body, struct inv_settings *s,
     return status;
 }
 
+/* What the vectors are and where they come from. */
+static enum inv_status parse_identity(const inv_json *body,
+                                      struct inv_settings *s,
+                                      struct inv_err *err) {
+    enum inv_status status = inv_settings_parse_space(body, s, err);
+    if (status == INV_OK)
+        status = parse_shape(body, s, err);
+    if (status == INV_OK)
+        status = parse_model(body, s, err);
+    if (status == INV_OK)
+        status = inv_settings_check_space(body, s, err);
+    return status;
+}
+
 static enum inv_status parse_all(const inv_json *body, struct inv_settings *s,
                                  struct inv_err *err) {
     static const char *const keys[] = {
-        "kind",   "dim",   "metric", "model",         "encoder",       "index",
-        "tokens", "score", "params", "payload_index", "require_model", NULL};
+        "kind",          "dim",           "metric", "model",  "encoder",
+        "index",         "tokens",        "score",  "params", "space",
+        "payload_index", "require_model", NULL};
     if (inv_json_kind(body) != INV_JSON_OBJECT)
         return inv_fail(err, INV_INVALID, "the body must be an object");
     inv_json *encoder = NULL;
@@ -463,9 +488,7 @@ static enum inv_status parse_all(const inv_json *body, struct inv_settings *s,
     inv_json *params = NULL;
     enum inv_status status = inv_json_allow(body, "", keys, err);
     if (status == INV_OK)
-        status = parse_shape(body, s, err);
-    if (status == INV_OK)
-        status = parse_model(body, s, err);
+        status = parse_identity(body, s, err);
     if (status == INV_OK)
         status = parse_storage(body, s, err);
     if (status == INV_OK)

@@ -31,6 +31,15 @@ struct inv_encoder_settings {
     bool rotate;         /* PCA */
 };
 
+/* A gallery in the d-Simplex (encoders/adapters/simplex.h), a space of no
+ * model: what is stored and asked for comes there through the adapter of its
+ * model. */
+struct inv_simplex_settings {
+    uint32_t classes; /* vertices; 0: the gallery is in its model's own space */
+    uint32_t base_dim; /* of the first model's vectors, kept beside; 0: none */
+    double blend;      /* the simplex' share of a score, 0..1; with base_dim */
+};
+
 struct inv_settings {
     bool multi;
     size_t dim;
@@ -48,6 +57,7 @@ struct inv_settings {
     size_t field_count;
     struct inv_search_params params;
     bool require_model;
+    struct inv_simplex_settings simplex;
 };
 
 struct inv_shared_settings {
@@ -62,6 +72,18 @@ struct inv_shared_settings *
 inv_settings_copy(const struct inv_shared_settings *from);
 void inv_settings_write(const struct inv_settings *settings,
                         struct inv_buf *out);
+
+/* "space" of the body (settings_simplex.c): fills `simplex`, and `dim` with
+ * what follows from it. Nothing without it. INV_INVALID, INV_DIMENSION. */
+enum inv_status inv_settings_parse_space(const inv_json *body,
+                                         struct inv_settings *settings,
+                                         struct inv_err *err) INV_MUST_USE;
+/* The rest of such settings, once shape and model have been read: INV_INVALID
+ * for another kind, metric or model, INV_DIMENSION for another dim. The model
+ * becomes "simplex", its revision the number of classes. */
+enum inv_status inv_settings_check_space(const inv_json *body,
+                                         struct inv_settings *settings,
+                                         struct inv_err *err) INV_MUST_USE;
 
 /* Parts that rebuild and PATCH may change; `at` is the pointer prefix. */
 enum inv_status inv_settings_parse_index(const inv_json *object, const char *at,

@@ -109,6 +109,20 @@ static void put_params(struct inv_buf *out, const struct inv_search_params *p) {
     inv_buf_putc(out, '}');
 }
 
+static void put_space(struct inv_buf *out,
+                      const struct inv_simplex_settings *simplex) {
+    if (simplex->classes == 0)
+        return;
+    inv_buf_printf(out, ",\"space\":{\"type\":\"simplex\",\"classes\":%u",
+                   simplex->classes);
+    if (simplex->base_dim > 0) {
+        inv_buf_puts(out, ",\"blend\":");
+        inv_json_put_double(out, simplex->blend);
+        inv_buf_printf(out, ",\"base_dim\":%u", simplex->base_dim);
+    }
+    inv_buf_putc(out, '}');
+}
+
 void inv_settings_write(const struct inv_settings *s, struct inv_buf *out) {
     static const char *const metrics[] = {"cosine", "ip", "l2"};
     inv_buf_printf(out, "{\"kind\":\"%s\",\"dim\":%zu,\"metric\":\"%s\",",
@@ -123,7 +137,9 @@ void inv_settings_write(const struct inv_settings *s, struct inv_buf *out) {
     }
     if (s->normalized)
         inv_buf_puts(out, ",\"normalized\":true");
-    inv_buf_puts(out, "},\"encoder\":");
+    inv_buf_putc(out, '}');
+    put_space(out, &s->simplex);
+    inv_buf_puts(out, ",\"encoder\":");
     inv_settings_write_encoder(s, out);
     inv_buf_puts(out, ",\"index\":");
     inv_settings_write_index(s, out);

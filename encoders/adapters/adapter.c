@@ -94,6 +94,29 @@ static enum inv_status check_fold(const struct inv_adapter_parts *parts,
     return INV_OK;
 }
 
+static enum inv_status check_blend(const struct inv_adapter_parts *parts,
+                                   struct inv_err *err) {
+    const struct inv_adapter_blend *blend = &parts->blend;
+    if (blend->base == 0)
+        return INV_OK;
+    if (parts->kind != INV_ADAPTER_SIMPLEX || !parts->normalise ||
+        parts->fold.dim > 0)
+        return inv_fail(err, INV_INVALID,
+                        "only an adapter of kind simplex that normalises and "
+                        "has no fold is a blend, this is %s",
+                        inv_adapter_kind_name(parts->kind));
+    if (blend->base >= parts->rows)
+        return inv_fail(err, INV_DIMENSION,
+                        "a blend keeps fewer dimensions beside than the %zu "
+                        "there are, not %zu",
+                        parts->rows, blend->base);
+    if (!(blend->share >= 0 && blend->share <= 1))
+        return inv_fail(err, INV_INVALID,
+                        "the share of a simplex is 0 to 1, not %g",
+                        (double)blend->share);
+    return INV_OK;
+}
+
 static enum inv_status check_parts(const struct inv_adapter_parts *parts,
                                    struct inv_err *err) {
     enum inv_status status = check_name("source", parts->from, err);
@@ -116,7 +139,8 @@ static enum inv_status check_parts(const struct inv_adapter_parts *parts,
         (parts->bias != NULL &&
          !inv_all_within(parts->bias, parts->rows, INV_VALUE_ABS_MAX)))
         return not_finite(err);
-    return check_fold(parts, err);
+    status = check_blend(parts, err);
+    return status == INV_OK ? check_fold(parts, err) : status;
 }
 
 /* Copies the fold into one block. */
@@ -278,6 +302,21 @@ static void blend_fold(const struct inv_adapter_parts *p, const float *in,
     }
 }
 
+/* To length 1, of a blend each part to its own. */
+static void normalise_row(const struct inv_adapter_parts *p, float *y) {
+    size_t base = p->blend.base;
+    if (base == 0) {
+        inv_normalize_f32(y, p->rows);
+        return;
+    }
+    float left = sqrtf(1 - p->blend.share);
+    float right = sqrtf(p->blend.share);
+    inv_normalize_f32(y, base);
+    inv_normalize_f32(y + base, p->rows - base);
+    for (size_t j = 0; j < p->rows; j++)
+        y[j] *= j < base ? left : right;
+}
+
 /* Rows through the whole map. room: what blend_fold takes for as many rows as
  * ROWS_FOLDED, or NULL without a fold. */
 static void transform(const struct inv_adapter_parts *p, const float *in,
@@ -287,7 +326,7 @@ static void transform(const struct inv_adapter_parts *p, const float *in,
         size_t part = count < most ? count : most;
         affine(p->matrix, p->bias, p->rows, p->cols, in, part, out);
         for (size_t i = 0; i < part && normalise; i++)
-            inv_normalize_f32(out + i * p->rows, p->rows);
+            normalise_row(p, out + i * p->rows);
         if (p->fold.dim > 0)
             blend_fold(p, in, part, out, room);
         in += part * p->cols;
@@ -353,10 +392,12 @@ enum inv_status inv_adapter_apply_tokens(const struct inv_adapter *adapter,
 static enum inv_status check_chain(const struct inv_adapter *first,
                                    const struct inv_adapter *second,
                                    struct inv_err *err) {
-    if (first->fold != NULL || second->fold != NULL)
+    if (first->fold != NULL || second->fold != NULL ||
+        first->parts.blend.base > 0 || second->parts.blend.base > 0)
         return inv_fail(err, INV_INVALID,
-                        "an adapter with a simplex fold is not composed; refit "
-                        "on documents that hold vectors of both ends");
+                        "an adapter with a simplex fold or blend is not "
+                        "composed; refit on documents that hold vectors of "
+                        "both ends");
     if (first->degraded || second->degraded)
         return inv_fail(err, INV_INVALID,
                         "at most two adapters are composed; refit on documents "

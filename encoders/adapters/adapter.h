@@ -51,6 +51,15 @@ struct inv_adapter_fold {
     float beta;              /* 0..1 */
 };
 
+/* An adapter of kind simplex into a gallery that keeps vectors of the first
+ * model beside the simplex: y = [sqrt(1 - share) norm(first `base` rows of W x
+ * + b); sqrt(share) norm(the others)], so that a score is the blend of both
+ * cosines. */
+struct inv_adapter_blend {
+    size_t base; /* rows, 1 .. rows - 1; 0: no blend */
+    float share; /* of the simplex, 0..1 */
+};
+
 /* What an adapter is made of. */
 struct inv_adapter_parts {
     enum inv_adapter_kind kind;
@@ -60,7 +69,8 @@ struct inv_adapter_parts {
     const float *matrix;   /* rows x cols, row-major */
     const float *bias;     /* rows; NULL: zeros */
     bool normalise;        /* cosine: |y| = 1; needed by a fold */
-    struct inv_adapter_fold fold; /* of kind simplex only; zeroed: none */
+    struct inv_adapter_fold fold;   /* of kind simplex only; zeroed: none */
+    struct inv_adapter_blend blend; /* the same; not with a fold */
 };
 
 struct inv_adapter;
@@ -101,7 +111,7 @@ enum inv_status inv_adapter_apply_tokens(const struct inv_adapter *adapter,
                                          struct inv_err *err) INV_MUST_USE;
 
 /* second after first: first.to must be second.from, the directions the same.
- * Degraded; of a composition or of a fold no composition is made (INV_INVALID):
+ * Degraded; of a composition, a fold or a blend none is made (INV_INVALID):
  * refit on documents that hold both ends. The inner renormalisation is dropped,
  * as for unit vectors it only rescales. */
 enum inv_status inv_adapter_compose(const struct inv_adapter *first,

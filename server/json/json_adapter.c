@@ -47,10 +47,15 @@ static void describe(const struct inv_adapter_parts *parts, const char *report,
     put_text(out, "direction", inv_adapter_direction_name(parts->direction));
     put_text(out, "from", parts->from);
     put_text(out, "to", parts->to);
-    inv_buf_printf(
-        out,
-        "\"rows\":%zu,\"cols\":%zu,\"normalise\":%s,\"report\":", parts->rows,
-        parts->cols, parts->normalise ? "true" : "false");
+    inv_buf_printf(out, "\"rows\":%zu,\"cols\":%zu,\"normalise\":%s,",
+                   parts->rows, parts->cols,
+                   parts->normalise ? "true" : "false");
+    if (parts->blend.base > 0) {
+        inv_buf_printf(out, "\"base\":%zu,\"share\":", parts->blend.base);
+        inv_json_put_float(out, parts->blend.share);
+        inv_buf_putc(out, ',');
+    }
+    inv_buf_puts(out, "\"report\":");
     inv_buf_puts(out, report != NULL ? report : "{}");
     inv_buf_putc(out, '}');
 }
@@ -158,6 +163,27 @@ static enum inv_status kind_of(const inv_json *about,
     return INV_OK;
 }
 
+/* "base" and "share" of a blend, where it is one. */
+static enum inv_status blend_of(const inv_json *about,
+                                struct inv_adapter_blend *blend,
+                                struct inv_err *err) {
+    const inv_json *share = inv_json_get(about, "share");
+    int64_t base = 0;
+    enum inv_status status =
+        inv_json_get_int(about, "", "base", 1, INT32_MAX, &base, err);
+    if (status != INV_OK)
+        return status;
+    bool number = share != NULL && (inv_json_kind(share) == INV_JSON_REAL ||
+                                    inv_json_kind(share) == INV_JSON_INT);
+    if ((base > 0) != number || (share != NULL && !number))
+        return inv_fail(err, INV_INVALID,
+                        ABOUT " needs \"base\" and the number \"share\" "
+                              "together");
+    blend->base = (size_t)base;
+    blend->share = number ? (float)inv_json_real(share) : 0;
+    return INV_OK;
+}
+
 /* The adapter but its numbers; the strings live as long as `about`. */
 static enum inv_status understand(const inv_json *about,
                                   struct inv_adapter_parts *parts,
@@ -183,6 +209,8 @@ static enum inv_status understand(const inv_json *about,
         status = inv_json_get_int(about, "", "rows", 0, INT32_MAX, &rows, err);
     if (status == INV_OK)
         status = inv_json_get_int(about, "", "cols", 0, INT32_MAX, &cols, err);
+    if (status == INV_OK)
+        status = blend_of(about, &parts->blend, err);
     parts->rows = (size_t)rows;
     parts->cols = (size_t)cols;
     return status;

@@ -261,10 +261,31 @@ static enum inv_status read_use(const inv_json *object, const char *at,
     return status;
 }
 
+/* What a fit could not use is refused. */
+static enum inv_status check_purpose(const struct inv_query_in *query,
+                                     bool labelled, const char *at,
+                                     struct inv_err *err) {
+    bool old = query->old_model != NULL;
+    enum inv_status status = INV_OK;
+    if (labelled && !old && query->label == NULL)
+        status = inv_fail(err, INV_INVALID,
+                          "this collection's gallery is a simplex: a query "
+                          "needs a \"label\" (its class), \"old\" (its vector "
+                          "in the first model) or both, got none");
+    else if (!labelled && !old && query->relevant == NULL)
+        status = inv_fail(err, INV_INVALID,
+                          "a query needs \"old\" (its vector in another "
+                          "model), \"relevant\" (ids of documents that answer "
+                          "it) or both, got none");
+    if (status != INV_OK)
+        inv_err_at(err, "%s", at);
+    return status;
+}
+
 static enum inv_status read_query(const struct inv_json_doc *doc,
                                   const inv_json *object, const char *at,
                                   const struct inv_json_limits *limits,
-                                  struct inv_query_in *out,
+                                  bool labelled, struct inv_query_in *out,
                                   struct inv_err *err) {
     static const char *const fields[] = {
         "id",       "vector",   "vectors", "text",       "old",
@@ -289,18 +310,12 @@ static enum inv_status read_query(const struct inv_json_doc *doc,
     if (status == INV_OK)
         status = inv_json_get_string(object, at, "label", INV_NAME_MAX,
                                      &out->label, NULL, err);
-    if (status == INV_OK && old == NULL && out->relevant == NULL) {
-        status = inv_fail(err, INV_INVALID,
-                          "a query needs \"old\" (its vector in another "
-                          "model), \"relevant\" (ids of documents that answer "
-                          "it) or both, got none");
-        inv_err_at(err, "%s", at);
-    }
-    return status;
+    return status == INV_OK ? check_purpose(out, labelled, at, err) : status;
 }
 
 enum inv_status inv_parse_model_queries(const struct inv_json_doc *doc,
                                         const struct inv_json_limits *limits,
+                                        bool labelled,
                                         struct inv_queries_in *out,
                                         struct inv_err *err) {
     static const char *const fields[] = {"queries", NULL};
@@ -322,7 +337,7 @@ enum inv_status inv_parse_model_queries(const struct inv_json_doc *doc,
     for (size_t i = 0; status == INV_OK && i < queries.count; i++) {
         char at[INV_POINTER_MAX];
         inv_request_path_at(at, "", "queries", i);
-        status = read_query(doc, inv_json_at(list, i), at, limits,
+        status = read_query(doc, inv_json_at(list, i), at, limits, labelled,
                             &queries.items[i], err);
     }
     if (status == INV_OK)

@@ -151,11 +151,9 @@ static enum inv_status fit_and_store(const struct inv_work *work,
     return status;
 }
 
-/* A restart between the commit of the adapter and the end of the job: the
- * adapter is what this job had made. */
-static bool made_before(const struct inv_models *models, const char *text,
-                        const struct inv_fit_request *request,
-                        struct inv_buf *result) {
+bool inv_fit_made_before(const struct inv_models *models, const char *text,
+                         const struct inv_fit_request *request,
+                         struct inv_buf *result) {
     const struct inv_stored_adapter *there =
         request->name[0] == '\0' ? NULL
                                  : inv_models_adapter(models, request->name);
@@ -167,8 +165,17 @@ static bool made_before(const struct inv_models *models, const char *text,
     return true;
 }
 
+static bool into_simplex(struct inv_collection *c) {
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    bool simplex = inv_fit_into_simplex(inv_view_models(view));
+    inv_ref_put(view);
+    return simplex;
+}
+
 enum inv_status inv_work_fit(const struct inv_work *work, const char *request,
                              struct inv_buf *result, struct inv_err *err) {
+    if (into_simplex(work->collection))
+        return inv_work_fit_simplex(work, request, result, err);
     struct inv_fit_request parsed;
     struct inv_fit_input input = {.view = NULL};
     struct inv_view *view = NULL;
@@ -176,7 +183,7 @@ enum inv_status inv_work_fit(const struct inv_work *work, const char *request,
     enum inv_status status = gather(work, request, &parsed, &view, &input, err);
     uint64_t gathered = inv_now_ns();
     if (status == INV_OK &&
-        !made_before(inv_view_models(view), request, &parsed, result))
+        !inv_fit_made_before(inv_view_models(view), request, &parsed, result))
         status = fit_and_store(work, request, &parsed, &input, result, err);
     if (status == INV_OK)
         inv_log(INV_LOG_INFO, "fit",

@@ -23,6 +23,8 @@ struct inv_fit_request {
     size_t count;                   /* more than one: the report chooses */
     struct inv_fit_options options; /* from, to point into the picture */
     char label_field[INV_FIELD_KEY_MAX + 1]; /* "": none */
+    bool simplex; /* into a gallery that is in a simplex: no methods */
+    double rho;   /* of that */
 };
 
 /* INV_INVALID for form, for what the kind does not take and for the wrong
@@ -44,6 +46,31 @@ enum inv_status inv_work_check_fit(struct inv_collection *collection,
 enum inv_status inv_work_fit(const struct inv_work *work, const char *request,
                              struct inv_buf *result,
                              struct inv_err *err) INV_MUST_USE;
+
+/* The same adapter from the same request, made before a restart that came
+ * between its commit and the end of the job: writes the job's result. */
+bool inv_fit_made_before(const struct inv_models *models, const char *text,
+                         const struct inv_fit_request *request,
+                         struct inv_buf *result);
+
+/* ---- into a simplex (fit_simplex.c) ---- */
+
+static inline bool inv_fit_into_simplex(const struct inv_models *models) {
+    return models->settings->settings.simplex.classes > 0;
+}
+/* As inv_work_fit, for a gallery that is in a simplex: from the labelled
+ * vectors of the model (encoders/adapters/simplex_fit.h). */
+enum inv_status inv_work_fit_simplex(const struct inv_work *work,
+                                     const char *request,
+                                     struct inv_buf *result,
+                                     struct inv_err *err) INV_MUST_USE;
+/* Is there enough: INV_FIT_PAIRS_MIN labelled vectors of two classes, and for
+ * the base of a blend as many with a vector in the first model? INV_CONFLICT
+ * with both numbers. */
+enum inv_status inv_fit_simplex_check(struct inv_collection *collection,
+                                      const struct inv_models *models,
+                                      const struct inv_fit_request *request,
+                                      struct inv_err *err) INV_MUST_USE;
 
 /* ---- gathering (fit_gather.c, fit_queries.c) ---- */
 

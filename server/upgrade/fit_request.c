@@ -4,6 +4,7 @@
  */
 #include "server/upgrade/fit.h"
 
+#include "encoders/adapters/simplex_fit.h"
 #include "server/upgrade/documents.h"
 
 #include <stdio.h>
@@ -29,6 +30,9 @@ static const struct choice {
     {"lambda_orthogonal", "paper", "paper", {"kappa", "label_field", NULL}},
     {"simplex", NULL, "simplex", {"beta", "label_field", NULL}},
 };
+/* Into a simplex there is one way, from labels that came with the vectors. */
+static const struct choice onto_vertices = {
+    "simplex", NULL, "simplex", {"rho", NULL}};
 static const char *const special[] = {"kappa", "rho",  "temperature",
                                       "steps", "beta", "label_field"};
 
@@ -107,6 +111,31 @@ static enum inv_status read_choice(const inv_json *json,
                               "lambda_orthogonal, simplex",
                               kind);
     return inv_json_point(err, status, "", known ? "solver" : "kind");
+}
+
+static enum inv_status read_vertices(const inv_json *json,
+                                     struct inv_fit_request *out,
+                                     struct inv_err *err) {
+    const char *kind = NULL;
+    size_t len = 0;
+    enum inv_status status =
+        inv_json_get_string(json, "", "kind", 32, &kind, &len, err);
+    if (status == INV_OK && kind != NULL && strcmp(kind, "simplex") != 0)
+        status = inv_json_point(
+            err,
+            inv_fail(
+                err, INV_INVALID,
+                "the gallery is in a simplex: the only \"kind\" of adapter "
+                "that leads there is simplex, not \"%s\"",
+                kind),
+            "", "kind");
+    else if (status == INV_OK && inv_json_get(json, "solver") != NULL)
+        status = inv_json_point(
+            err, inv_fail(err, INV_INVALID, "kind simplex has no \"solver\""),
+            "", "solver");
+    if (status == INV_OK)
+        status = get_real(json, "rho", 1e-6, 10, &out->rho, err);
+    return status;
 }
 
 /* What one kind takes is refused for another: it would say nothing there. */
@@ -193,7 +222,7 @@ static enum inv_status read_method(const inv_json *json,
     return inv_fit_methods_parse(text, out->methods, &out->count, err);
 }
 
-static enum inv_status read_options(const inv_json *json,
+static enum inv_status read_options(const inv_json *json, bool simplex,
                                     struct inv_fit_request *out,
                                     struct inv_err *err) {
     const struct choice *choice = NULL;
@@ -214,11 +243,14 @@ static enum inv_status read_options(const inv_json *json,
     if (status == INV_OK)
         status = inv_json_get_int(json, "", "seed", 0, INT64_MAX, &seed, err);
     out->options.seed = (uint64_t)seed;
+    if (simplex)
+        choice = &onto_vertices;
     if (status == INV_OK)
-        status = read_choice(json, &choice, err);
+        status = simplex ? read_vertices(json, out, err)
+                         : read_choice(json, &choice, err);
     if (status == INV_OK)
         status = check_special(json, choice, err);
-    if (status == INV_OK && choice != NULL)
+    if (status == INV_OK && choice != NULL && !simplex)
         status = read_method(json, choice, out, err);
     return status;
 }
@@ -255,6 +287,14 @@ static enum inv_status read_models(const inv_json *json,
         status = inv_models_find(models, to, &out->to, err);
     if (status != INV_OK)
         return inv_json_point(err, status, "", "to");
+    if (out->simplex && out->to != gallery)
+        return inv_json_point(
+            err,
+            inv_fail(err, INV_INVALID,
+                     "the gallery is in %s: every model has its adapter to "
+                     "that, and none to another model (%s)",
+                     gallery->name, out->to->name),
+            "", "to");
     if (out->from == out->to)
         status = inv_fail(err, INV_INVALID,
                           "from and to are the same model, %s: an adapter "
@@ -279,14 +319,15 @@ enum inv_status inv_fit_request_parse(const struct inv_models *models,
         "from",        "to",    "name", "kind",        "solver", "kappa", "rho",
         "temperature", "steps", "beta", "label_field", "margin", "seed",  NULL};
     inv_json *json = NULL;
-    *out = (struct inv_fit_request){.name = ""};
+    *out = (struct inv_fit_request){.simplex = inv_fit_into_simplex(models),
+                                    .rho = INV_SIMPLEX_RHO};
     enum inv_status status = inv_json_parse_plain(text, len, &json, err);
     if (status == INV_OK && inv_json_kind(json) != INV_JSON_OBJECT)
         status = inv_fail(err, INV_INVALID, "the body must be an object");
     if (status == INV_OK)
         status = inv_json_allow(json, "", keys, err);
     if (status == INV_OK)
-        status = read_options(json, out, err);
+        status = read_options(json, out->simplex, out, err);
     if (status == INV_OK)
         status = read_models(json, models, out, err);
     inv_json_free(json);
@@ -381,7 +422,9 @@ enum inv_status inv_work_check_fit(struct inv_collection *collection,
     if (status == INV_OK)
         status = check_kind(models, &parsed, err);
     if (status == INV_OK)
-        status = check_amount(collection, view, &parsed, err);
+        status = parsed.simplex
+                     ? inv_fit_simplex_check(collection, models, &parsed, err)
+                     : check_amount(collection, view, &parsed, err);
     inv_ref_put(view);
     return status;
 }

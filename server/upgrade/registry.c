@@ -147,7 +147,8 @@ derive(const struct inv_app *app, const struct inv_shared_settings *base,
         return inv_fail(err, INV_MEMORY, "out of memory for settings");
     struct inv_settings *s = &shared->settings;
     size_t dim = s->dim;
-    s->params = (struct inv_search_params){0}; /* dims of the collection */
+    s->params = (struct inv_search_params){0};     /* dims of the collection */
+    s->simplex = (struct inv_simplex_settings){0}; /* the gallery's alone */
     snprintf(s->prompt, sizeof s->prompt, "%s", wanted->prompt);
     s->normalized = wanted->normalized;
     enum inv_status status = set_name(s, name, err);
@@ -334,6 +335,23 @@ struct removal {
     const char *name;
 };
 
+/* The base of a blend is of the first model: while there are documents or
+ * other models, without it nobody would know what they were brought to. */
+static enum inv_status check_base(const struct inv_models *now,
+                                  const struct inv_view *view,
+                                  const struct inv_space *space,
+                                  struct inv_err *err) {
+    size_t documents = inv_model_count(view, now->spaces[0].space).documents;
+    if (now->settings->settings.simplex.base_dim == 0 ||
+        space != &now->spaces[1] || (documents == 0 && now->space_count == 2))
+        return INV_OK;
+    return inv_fail(err, INV_CONFLICT,
+                    "%s is the first model, whose vectors the gallery keeps "
+                    "beside the classes: %zu documents and %zu other models "
+                    "need it",
+                    space->name, documents, now->space_count - 2);
+}
+
 /* Alone in its transaction, so that the view has all vectors there are. */
 static enum inv_status apply_delete(void *ctx, struct inv_db *db,
                                     const struct inv_models *now,
@@ -355,7 +373,10 @@ static enum inv_status apply_delete(void *ctx, struct inv_db *db,
                         space->name, inv_upgrade_state_name(now->state));
     struct inv_view *view = inv_gallery_view(gallery);
     size_t vectors = inv_model_count(view, space->space).vectors;
+    status = check_base(now, view, space, err);
     inv_ref_put(view);
+    if (status != INV_OK)
+        return status;
     if (vectors > 0)
         return inv_fail(err, INV_CONFLICT,
                         "%zu documents have a vector of %s: drop them first "

@@ -167,6 +167,22 @@ static enum inv_status pass_gate(struct step *step,
                     step->note);
 }
 
+/* A simplex is the gallery for every model and for ever: there is nothing to
+ * cascade to and nothing to cut over to. */
+enum inv_status inv_upgrade_check_simplex(const struct inv_models *now,
+                                          const struct inv_space *target,
+                                          enum inv_upgrade_state state,
+                                          struct inv_err *err) {
+    if (now->settings->settings.simplex.classes == 0 ||
+        state == INV_UPGRADE_BRIDGED)
+        return INV_OK;
+    return inv_fail(err, INV_CONFLICT,
+                    "the gallery is in %s, a space of no model: every model "
+                    "stays beside the others, and the only mode for %s is "
+                    "bridge (queries that name no model are of it)",
+                    now->spaces[0].name, target->name);
+}
+
 static enum inv_status apply_activation(void *ctx, struct inv_db *db,
                                         const struct inv_models *now,
                                         struct inv_err *err) {
@@ -179,6 +195,8 @@ static enum inv_status apply_activation(void *ctx, struct inv_db *db,
     if (status == INV_OK && target == &now->spaces[0])
         status = inv_fail(err, INV_CONFLICT,
                           "%s is the gallery's model already", target->name);
+    if (status == INV_OK)
+        status = inv_upgrade_check_simplex(now, target, a->state, err);
     if (status == INV_OK)
         status = choose_adapter(a, now, target, &adapter, err);
     if (status == INV_OK)
@@ -242,6 +260,10 @@ static enum inv_status apply_cutover(void *ctx, struct inv_db *db,
         target == &now->spaces[0])
         return inv_fail(err, INV_CONFLICT,
                         "there is no upgrade under way: activate one first");
+    enum inv_status status =
+        inv_upgrade_check_simplex(now, target, INV_UPGRADE_CUTOVER, err);
+    if (status != INV_OK)
+        return status;
     struct inv_view *view = inv_gallery_view(c->gallery);
     size_t all = inv_view_coverage(view, target->space).gallery;
     size_t missing = inv_view_missing(view, target->space);
@@ -261,7 +283,7 @@ static enum inv_status apply_cutover(void *ctx, struct inv_db *db,
         .target = now->target,
         .adapter = now->adapter,
         .undo = -1};
-    enum inv_status status = turn(c, db, now, target, &before, err);
+    status = turn(c, db, now, target, &before, err);
     if (status == INV_OK)
         status = record(step, db, now, "cutover", after, before.data, err);
     if (status == INV_OK)

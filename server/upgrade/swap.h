@@ -13,6 +13,14 @@
 
 #include "server/upgrade/change.h"
 
+/* Is there such a step where the gallery is in a simplex? INV_CONFLICT for any
+ * but BRIDGED, which says what an unlabelled query is of; in other collections
+ * there are all. */
+enum inv_status inv_upgrade_check_simplex(const struct inv_models *models,
+                                          const struct inv_space *target,
+                                          enum inv_upgrade_state state,
+                                          struct inv_err *err) INV_MUST_USE;
+
 struct inv_activation {
     const char *model;   /* "name@revision" of the new model */
     const char *adapter; /* its name, NULL: the newest one from the model to the

@@ -6,6 +6,7 @@
 #include "server/ingest.h"
 #include "server/upgrade/drift.h"
 #include "server/upgrade/registry.h"
+#include "server/upgrade/vertices.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +23,14 @@ enum inv_status inv_besides_init(struct inv_besides *besides,
     besides->view = inv_gallery_view(collection->gallery);
     enum inv_status status = inv_models_find(inv_view_models(besides->view),
                                              model, &besides->space, err);
+    const struct inv_settings *gallery =
+        &inv_view_models(besides->view)->settings->settings;
+    if (status == INV_OK && gallery->simplex.classes > 0)
+        status = inv_fail(err, INV_CONFLICT,
+                          "the gallery is a simplex of %u classes and holds "
+                          "one vector a document: PUT documents of %s, they "
+                          "are carried there",
+                          gallery->simplex.classes, besides->space->name);
     if (status != INV_OK)
         return status;
     besides->items = inv_arena_calloc(arena, cap, sizeof *besides->items);
@@ -171,6 +180,10 @@ static enum inv_status apply_queries(void *ctx, struct inv_db *db,
          i++)
         if (keeping->used[i])
             status = inv_model_check(c, db, &keeping->models->spaces[i], err);
+    size_t classes = keeping->models->settings->settings.simplex.classes;
+    if (status == INV_OK && classes > 0)
+        status = inv_vertices_add(c, db, classes, keeping->rows, keeping->count,
+                                  err);
     for (size_t i = 0; status == INV_OK && i < keeping->count; i++)
         status = inv_db_put_query(db, c->id, &keeping->rows[i], err);
     return status;

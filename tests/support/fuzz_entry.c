@@ -115,7 +115,7 @@ static unsigned try_queries(const struct inv_json_doc *doc) {
     struct inv_queries_in queries;
     struct inv_err err = {.status = INV_OK};
     enum inv_status status =
-        inv_parse_model_queries(doc, &limits, &queries, &err);
+        inv_parse_model_queries(doc, &limits, false, &queries, &err);
     for (size_t i = 0; status == INV_OK && i < queries.count; i++) {
         const struct inv_query_in *query = &queries.items[i];
         check_given(&query->item.given);

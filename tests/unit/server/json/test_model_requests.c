@@ -86,7 +86,8 @@ START_TEST(queries_are_read_with_both_kinds_of_pairs) {
           "\"static\",\"revision\":\"1\"}}},"
           "{\"id\":\"q3\",\"text\":\"cats\",\"old\":{\"model\":\"m\","
           "\"text\":\"dogs\"}}]}");
-    ck_assert_int_eq(inv_parse_model_queries(&doc, &limits, &in, &err), INV_OK);
+    ck_assert_int_eq(inv_parse_model_queries(&doc, &limits, false, &in, &err),
+                     INV_OK);
     ck_assert_uint_eq(in.count, 3);
     const struct inv_query_in *q = in.items;
     ck_assert_str_eq(q[0].item.id, "q1");
