@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "server/json/adapter_file.h"
+#include "server/upgrade/swap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,22 +116,13 @@ struct removal {
     const char *name;
 };
 
-static enum inv_status read_undo(void *ctx, const struct inv_journal_row *row,
-                                 struct inv_err *err) {
-    int64_t *adapter = ctx;
-    (void)err;
-    *adapter = row->before.adapter;
-    return INV_OK;
-}
-
 static enum inv_status apply_delete(void *ctx, struct inv_db *db,
                                     const struct inv_models *now,
                                     struct inv_err *err) {
     struct removal *removal = ctx;
     const struct inv_stored_adapter *adapter =
         inv_models_adapter(now, removal->name);
-    int64_t undo = 0;
-    enum inv_status status = INV_OK;
+    bool needed = false;
     if (adapter == NULL)
         return inv_fail(err, INV_NOT_FOUND, "there is no adapter \"%.64s\"",
                         removal->name);
@@ -139,10 +131,9 @@ static enum inv_status apply_delete(void *ctx, struct inv_db *db,
                         "adapter %s is in use (state %s): activate another "
                         "one, or roll back, first",
                         adapter->name, inv_upgrade_state_name(now->state));
-    if (now->undo != 0)
-        status = inv_db_journal(db, removal->collection->id, now->undo, 1,
-                                read_undo, &undo, err);
-    if (status == INV_OK && undo == adapter->id)
+    enum inv_status status = inv_upgrade_comes_back(
+        removal->collection, db, now, 0, adapter->id, &needed, err);
+    if (status == INV_OK && needed)
         return inv_fail(err, INV_CONFLICT,
                         "a rollback would come back to adapter %s",
                         adapter->name);

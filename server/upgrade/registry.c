@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/upgrade/swap.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -371,6 +372,15 @@ static enum inv_status apply_delete(void *ctx, struct inv_db *db,
                         "an upgrade to %s is under way (%s): roll it back "
                         "first",
                         space->name, inv_upgrade_state_name(now->state));
+    bool needed = false;
+    status = inv_upgrade_comes_back(removal->collection, db, now, space->space,
+                                    0, &needed, err);
+    if (status == INV_OK && needed)
+        status = inv_fail(err, INV_CONFLICT,
+                          "a rollback would come back to %s: roll back first",
+                          space->name);
+    if (status != INV_OK)
+        return status;
     struct inv_view *view = inv_gallery_view(gallery);
     size_t vectors = inv_model_count(view, space->space).vectors;
     status = check_base(now, view, space, err);

@@ -24,8 +24,9 @@ enum inv_status inv_model_put(struct inv_collection *collection,
                               struct inv_err *err) INV_MUST_USE;
 
 /* Forgets the model with its queries and adapters. INV_NOT_FOUND;
- * INV_CONFLICT for the gallery's model, the upgrade's target, and while
- * documents have vectors in it (with their number). */
+ * INV_CONFLICT for the gallery's model, the upgrade's target, a model that a
+ * rollback would come back to, and while documents have vectors in it (with
+ * their number). */
 enum inv_status inv_model_delete(struct inv_collection *collection,
                                  const char *name,
                                  struct inv_err *err) INV_MUST_USE;

@@ -342,6 +342,40 @@ static enum inv_status find_undo(struct inv_collection *c, struct inv_db *db,
     return status;
 }
 
+struct way_back {
+    int64_t space, adapter, undo;
+    bool needed;
+};
+
+static enum inv_status read_way_back(void *ctx,
+                                     const struct inv_journal_row *row,
+                                     struct inv_err *err) {
+    struct way_back *back = ctx;
+    (void)err;
+    back->needed = (back->space != 0 && row->before.target == back->space) ||
+                   (back->adapter != 0 && row->before.adapter == back->adapter);
+    back->undo = row->before.undo;
+    return INV_OK;
+}
+
+enum inv_status inv_upgrade_comes_back(const struct inv_collection *collection,
+                                       struct inv_db *db,
+                                       const struct inv_models *now,
+                                       int64_t space, int64_t adapter,
+                                       bool *needed, struct inv_err *err) {
+    struct way_back back = {
+        .space = space, .adapter = adapter, .undo = now->undo};
+    enum inv_status status = INV_OK;
+    while (status == INV_OK && back.undo != 0 && !back.needed) {
+        int64_t step = back.undo;
+        back.undo = 0; /* a step that is not there ends the way */
+        status = inv_db_journal(db, collection->id, step, 1, read_way_back,
+                                &back, err);
+    }
+    *needed = back.needed;
+    return status;
+}
+
 static const struct inv_space *by_hash(const struct inv_models *models,
                                        uint64_t hash) {
     for (size_t i = 0; i < models->space_count; i++)

@@ -45,6 +45,17 @@ enum inv_status inv_upgrade_activate(struct inv_collection *collection,
 enum inv_status inv_upgrade_rollback(struct inv_collection *collection,
                                      struct inv_err *err) INV_MUST_USE;
 
+/* Inside an operation: would rollbacks, one after the other, come to a state
+ * whose target is `space` or whose adapter is `adapter` (0: do not ask)? What
+ * they come to must not be removed: an unlabelled query would be of a model
+ * that is not there. */
+enum inv_status inv_upgrade_comes_back(const struct inv_collection *collection,
+                                       struct inv_db *db,
+                                       const struct inv_models *now,
+                                       int64_t space, int64_t adapter,
+                                       bool *needed,
+                                       struct inv_err *err) INV_MUST_USE;
+
 /* The last operation of a cutover job, whose index has been built: the target's
  * space becomes the gallery's. Needs a vector of the new model for every
  * document (INV_CONFLICT with both numbers), unless forced. */

@@ -467,6 +467,34 @@ START_TEST(an_adapter_in_use_is_not_removed) {
 }
 END_TEST
 
+START_TEST(what_a_rollback_would_come_back_to_is_not_removed) {
+    successor(PLANTED_ROTATED, 0);
+    fit(PROCRUSTES);
+    api_ok(&api, "POST", PLANTED "/activate",
+           "{\"model\":\"m@2\",\"adapter\":\"a\",\"mode\":\"bridge\"}");
+    /* two steps further on, so that not the next rollback comes back to it */
+    for (int i = 3; i <= 4; i++) {
+        api_ok(&api, "PUT",
+               i == 3 ? PLANTED "/models/m@3" : PLANTED "/models/m@4",
+               "{\"dim\":8}");
+        api_ok(&api, "POST", PLANTED "/activate",
+               "{\"model\":\"m@%d\",\"mode\":\"shadow\"}", i);
+    }
+    api_ok(&api, "DELETE", PLANTED "/models/m@2/vectors", NULL);
+    api_do(&api, "DELETE", ADAPTERS "/a", NULL);
+    api_refused(&api, 409, "conflict", NULL, "a|rollback");
+    api_do(&api, "DELETE", PLANTED "/models/m@2", NULL);
+    api_refused(&api, 409, "conflict", NULL, "m@2|rollback");
+    for (int i = 0; i < 2; i++)
+        api_ok(&api, "POST", PLANTED "/rollback", "{}");
+    ck_assert_str_eq(api_string(&api, "/state"), "BRIDGED");
+    ck_assert_str_eq(api_string(&api, "/query_model"), "m@2");
+    ck_assert_str_eq(api_string(&api, "/adapter"), "a");
+    api_ok(&api, "POST", PLANTED "/rollback", "{}");
+    api_ok(&api, "DELETE", PLANTED "/models/m@2", NULL);
+}
+END_TEST
+
 START_TEST(compatibility_shows_what_reports_measured_and_null_elsewhere) {
     successor(PLANTED_ROTATED, 0);
     api_ok(&api, "GET", PLANTED "/compatibility", NULL);
@@ -504,6 +532,7 @@ int main(void) {
         plain_arrays_are_taken_when_both_models_are_named,
         a_chain_is_marked_degraded_and_is_not_chained_again,
         an_adapter_in_use_is_not_removed,
+        what_a_rollback_would_come_back_to_is_not_removed,
         compatibility_shows_what_reports_measured_and_null_elsewhere,
     };
     return api_run_tests("adapters", tests, sizeof tests / sizeof *tests, setup,
