@@ -339,28 +339,17 @@ size_t inv_view_live(const struct inv_view *view) {
     return live;
 }
 
-struct inv_coverage inv_view_coverage(const struct inv_view *view,
-                                      int64_t space) {
-    struct inv_coverage coverage = {0, 0, 0};
-    for (size_t i = 0; i < view->count; i++) {
-        const struct inv_part *part = &view->parts[i];
-        size_t home = inv_part_home(part);
-        if (inv_part_space(part) == inv_view_gallery(view))
-            coverage.gallery += part->live->count;
-        if (inv_part_space(part) != space)
-            continue;
-        if (space == inv_view_gallery(view)) {
-            coverage.both += part->live->count;
-        } else {
-            coverage.alone += home;
-            coverage.both += part->live->count - home;
-        }
-    }
-    return coverage;
+size_t inv_view_vectors(const struct inv_view *view, int64_t space) {
+    size_t vectors = 0;
+    for (size_t i = 0; i < view->count; i++)
+        if (inv_part_space(&view->parts[i]) == space)
+            vectors += view->parts[i].live->count;
+    return vectors;
 }
 
-size_t inv_view_missing(const struct inv_view *view, int64_t space) {
-    size_t missing = 0;
+/* Documents of the gallery with a vector in the space, one by one. */
+static size_t count_both(const struct inv_view *view, int64_t space) {
+    size_t both = 0;
     for (size_t i = 0; i < view->count; i++) {
         const struct inv_part *part = &view->parts[i];
         if (inv_part_space(part) != inv_view_gallery(view))
@@ -369,11 +358,31 @@ size_t inv_view_missing(const struct inv_view *view, int64_t space) {
              e < part->count;
              e = inv_bitset_next(part->live->set, part->count, e + 1)) {
             size_t at, entry;
-            missing += !inv_view_find_doc(
-                view, space, part->entries->items[e].doc, &at, &entry);
+            both += inv_view_find_doc(view, space, part->entries->items[e].doc,
+                                      &at, &entry);
         }
     }
-    return missing;
+    return both;
+}
+
+struct inv_coverage inv_view_coverage(const struct inv_view *view,
+                                      int64_t space) {
+    struct inv_coverage coverage = {
+        .gallery = inv_view_vectors(view, inv_view_gallery(view))};
+    size_t rank = inv_view_rank(view, space);
+    size_t vectors = inv_view_vectors(view, space);
+    if (rank == 0) {
+        coverage.both = vectors;
+    } else if (rank == 1) { /* only the gallery shadows */
+        coverage.both = vectors;
+        for (size_t i = 0; i < view->count; i++)
+            if (inv_part_space(&view->parts[i]) == space)
+                coverage.both -= inv_part_home(&view->parts[i]);
+    } else if (vectors > 0) {
+        coverage.both = count_both(view, space);
+    }
+    coverage.alone = vectors - coverage.both;
+    return coverage;
 }
 
 bool inv_part_find_doc(const struct inv_part *part, int64_t doc,

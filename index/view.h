@@ -159,17 +159,17 @@ struct inv_view *inv_view_copy(const struct inv_view *view, size_t more);
 size_t inv_view_live(const struct inv_view *view);
 size_t inv_part_home(const struct inv_part *part); /* those of a part */
 
+/* Live vectors in a space. */
+size_t inv_view_vectors(const struct inv_view *view, int64_t space);
 /* How many documents the gallery's space has; of those with a vector in
- * `space`, how many an earlier space has as well, and how many not. With two
- * spaces `both` of `gallery` are covered. */
+ * `space`, how many are among them, and how many not. For a space that has
+ * another one between itself and the gallery it walks the gallery's entries:
+ * `shadowed` does not say which of the two a document is in. */
 struct inv_coverage {
     size_t gallery, both, alone;
 };
 struct inv_coverage inv_view_coverage(const struct inv_view *view,
                                       int64_t space);
-/* Documents of the gallery's space without a vector in `space`, counted one by
- * one. */
-size_t inv_view_missing(const struct inv_view *view, int64_t space);
 
 /* The live entry of a document in a space; false when it has none there. */
 bool inv_view_find_doc(const struct inv_view *view, int64_t space, int64_t doc,

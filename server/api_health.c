@@ -9,7 +9,7 @@
 #include "base/metrics.h"
 #include "server/jobs.h"
 #include "server/upgrade/drift.h"
-#include "server/upgrade/models.h"
+#include "server/upgrade/registry.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -123,13 +123,10 @@ static void set_upgrade(struct inv_collection *c, const struct inv_view *view) {
     const struct inv_models *models = inv_view_models(view);
     if (models->space_count < 2)
         return;
-    struct inv_coverage covered = inv_view_coverage(view, models->target);
     inv_gauge_set(inv_metric_with(&upgrade_state, c->name, NULL),
                   (double)models->state);
     inv_gauge_set(inv_metric_with(&upgrade_coverage, c->name, NULL),
-                  models->target == 0 || covered.gallery == 0
-                      ? 0
-                      : (double)covered.both / (double)covered.gallery);
+                  inv_model_count(view, models->target).coverage);
     inv_gauge_set(inv_metric_with(&upgrade_drift, c->name, NULL),
                   inv_drift_state(c).drifted ? 1 : 0);
 }

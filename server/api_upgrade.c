@@ -5,7 +5,6 @@
 #include "server/api.h"
 
 #include "server/jobs.h"
-#include "server/upgrade/registry.h"
 #include "server/upgrade/swap.h"
 
 #include <inttypes.h>
@@ -35,34 +34,6 @@ INV_HANDLER(inv_api_migration) {
 
 /* ---- activate ---- */
 
-/* What the job would find out at its end, said at once: another model than the
- * upgrade's, or documents without a vector of it. */
-static enum inv_status check_cutover(const struct inv_view *view,
-                                     const struct inv_space *space, bool force,
-                                     struct inv_err *err) {
-    const struct inv_models *models = inv_view_models(view);
-    const struct inv_space *target = inv_models_space(models, models->target);
-    if (space == &models->spaces[0])
-        return inv_fail(err, INV_CONFLICT, "%s is the gallery's model already",
-                        space->name);
-    if (space != target)
-        return inv_fail(err, INV_CONFLICT,
-                        "the upgrade's model is %s, not %s: activate it in "
-                        "mode shadow, bridge or cascade first",
-                        target == NULL ? "none" : target->name, space->name);
-    enum inv_status status =
-        inv_upgrade_check_simplex(models, space, INV_UPGRADE_CUTOVER, err);
-    if (status != INV_OK)
-        return status;
-    struct inv_model_counts counts = inv_model_count(view, space->space);
-    if (force || counts.covered == counts.documents)
-        return INV_OK;
-    return inv_fail(err, INV_CONFLICT,
-                    "%zu of %zu documents have a vector of %s: post the others "
-                    "(GET .../backfill lists them) or use force",
-                    counts.covered, counts.documents, space->name);
-}
-
 /* The job keeps the model's whole name, however it was written. */
 static enum inv_status cut_over(struct inv_app *app, struct inv_collection *c,
                                 const struct inv_request *request,
@@ -76,7 +47,8 @@ static enum inv_status cut_over(struct inv_app *app, struct inv_collection *c,
     enum inv_status status =
         inv_models_find(inv_view_models(view), wanted->model, &space, err);
     if (status == INV_OK)
-        status = check_cutover(view, space, wanted->force, err);
+        status = /* what the job would find out later */
+            inv_upgrade_check_cutover(view, space->space, wanted->force, err);
     if (status == INV_OK) {
         inv_buf_puts(&body, "{\"model\":");
         inv_json_put_string(&body, space->name, strlen(space->name));

@@ -230,8 +230,7 @@ static enum inv_status take_sample(const struct inv_view *view, int64_t space,
                                    struct inv_err *err) {
     size_t per_document = multi ? 16 : 1;
     size_t want = INV_ENCODER_SAMPLE / per_document;
-    struct inv_coverage coverage = inv_view_coverage(view, space);
-    size_t live = coverage.both + coverage.alone;
+    size_t live = inv_view_vectors(view, space);
     size_t step = live > want ? live / want : 1;
     size_t seen = 0;
     enum inv_status status = INV_OK;

@@ -16,18 +16,14 @@
 #define COMPACT_BYTES ((uint64_t)64 << 20)
 #define COUNT_NS INT64_C(5000000000) /* between two counts of dead bytes */
 
-static size_t vectors_in(const struct inv_view *view, int64_t space) {
-    struct inv_coverage coverage = inv_view_coverage(view, space);
-    return coverage.both + coverage.alone;
-}
-
 static bool must_learn(struct inv_collection *c, int64_t space,
                        const struct inv_settings *settings) {
     struct inv_view *view = inv_gallery_view(c->gallery);
     const struct inv_encoder *encoder =
         (const struct inv_encoder *)inv_view_encoding(view, space);
     bool learn = encoder != NULL && !encoder->learned &&
-                 vectors_in(view, space) > 0 && inv_encoder_learns(settings);
+                 inv_view_vectors(view, space) > 0 &&
+                 inv_encoder_learns(settings);
     inv_ref_put(view);
     return learn;
 }
@@ -160,7 +156,7 @@ static enum inv_status renew_encoder(const struct inv_work *work,
     const struct inv_settings *settings = &rebuild->next->settings;
     struct inv_view *view = inv_gallery_view(c->gallery);
     int64_t space = rebuild->space;
-    bool empty = vectors_in(view, space) == 0;
+    bool empty = inv_view_vectors(view, space) == 0;
     inv_ref_put(view);
     bool learn = !empty && inv_encoder_learns(settings) &&
                  (rebuild->relearn || rebuild->other_encoder ||

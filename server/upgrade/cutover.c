@@ -45,29 +45,6 @@ static enum inv_status parse(const struct inv_models *models, const char *text,
     return status;
 }
 
-static enum inv_status check(const struct inv_view *view,
-                             const struct cutover *cutover,
-                             struct inv_err *err) {
-    const struct inv_models *models = inv_view_models(view);
-    const struct inv_space *target = cutover->target;
-    if (target->space == inv_view_gallery(view))
-        return inv_fail(err, INV_CONFLICT, "%s is the gallery's model already",
-                        target->name);
-    if (models->target != target->space)
-        return inv_fail(err, INV_CONFLICT,
-                        "no upgrade to %s is under way (state %s): activate "
-                        "it as shadow, bridge or cascade first",
-                        target->name, inv_upgrade_state_name(models->state));
-    size_t missing = inv_view_missing(view, target->space);
-    size_t all = inv_view_coverage(view, target->space).gallery;
-    if (!cutover->force && missing > 0)
-        return inv_fail(err, INV_CONFLICT,
-                        "%zu of %zu documents have a vector of %s: post the "
-                        "others (GET .../backfill lists them), or force it",
-                        all - missing, all, target->name);
-    return INV_OK;
-}
-
 enum inv_status inv_work_cutover(const struct inv_work *work,
                                  const char *request, struct inv_buf *result,
                                  struct inv_err *err) {
@@ -81,13 +58,15 @@ enum inv_status inv_work_cutover(const struct inv_work *work,
                 cutover.target->space == inv_view_gallery(view) &&
                 inv_view_models(view)->state == INV_UPGRADE_CUTOVER;
     if (status == INV_OK && !done)
-        status = check(view, &cutover, err);
+        status = inv_upgrade_check_cutover(view, cutover.target->space,
+                                           cutover.force, err);
     if (status == INV_OK)
         status = inv_work_seal(work, cutover.target->space, true, err);
     if (status == INV_OK && work->progress(work->ctx, "cutover", 0, 1))
         status = inv_fail(err, INV_CANCELLED, "cancelled");
     if (status == INV_OK && !done)
-        status = inv_upgrade_cutover(c, cutover.force, err);
+        status =
+            inv_upgrade_cutover(c, cutover.target->space, cutover.force, err);
     if (status == INV_OK) {
         inv_buf_puts(result, "{\"model\":");
         inv_json_put_string(result, cutover.target->name,

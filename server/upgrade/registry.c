@@ -382,7 +382,7 @@ static enum inv_status apply_delete(void *ctx, struct inv_db *db,
     if (status != INV_OK)
         return status;
     struct inv_view *view = inv_gallery_view(gallery);
-    size_t vectors = inv_model_count(view, space->space).vectors;
+    size_t vectors = inv_view_vectors(view, space->space);
     status = check_base(now, view, space, err);
     inv_ref_put(view);
     if (status != INV_OK)
@@ -418,16 +418,10 @@ enum inv_status inv_model_delete(struct inv_collection *collection,
 struct inv_model_counts inv_model_count(const struct inv_view *view,
                                         int64_t space) {
     struct inv_coverage coverage = inv_view_coverage(view, space);
-    struct inv_model_counts counts = {.documents = coverage.gallery};
-    counts.vectors = coverage.both + coverage.alone;
-    if (space == inv_view_gallery(view)) {
-        counts.vectors = counts.covered = coverage.gallery;
-    } else if (view->space_count == 2) {
-        counts.covered = coverage.both;
-    } else { /* `both` counts what a third space has, too */
-        counts.covered = coverage.gallery - inv_view_missing(view, space);
-    }
-    counts.alone = counts.vectors - counts.covered;
+    struct inv_model_counts counts = {.documents = coverage.gallery,
+                                      .covered = coverage.both,
+                                      .vectors = coverage.both + coverage.alone,
+                                      .alone = coverage.alone};
     if (counts.documents > 0)
         counts.coverage = (double)counts.covered / (double)counts.documents;
     return counts;

@@ -58,7 +58,7 @@ struct inv_model_counts {
     size_t alone;     /* of these, without one in the gallery's space */
     double coverage;  /* covered / documents, 0 where there are none */
 };
-/* Where a third space is, it walks the gallery's entries. */
+/* inv_view_coverage, which may walk the gallery's entries, and its share. */
 struct inv_model_counts inv_model_count(const struct inv_view *view,
                                         int64_t space);
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/upgrade/registry.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ struct step {
     struct inv_collection *collection;
     const struct inv_activation *activation;
     const char *model; /* whose vectors go */
+    int64_t space;     /* that a cutover goes to */
     bool force;
     char note[400]; /* for the journal, in words */
 };
@@ -126,14 +128,11 @@ static enum inv_status pass_gate(struct step *step,
                                  const struct inv_stored_adapter *adapter,
                                  int64_t target, struct inv_err *err) {
     enum inv_upgrade_state state = step->activation->state;
-    struct inv_view *view = inv_gallery_view(step->collection->gallery);
-    struct inv_coverage coverage = inv_view_coverage(view, target);
-    inv_ref_put(view);
-    double share = coverage.gallery == 0
-                       ? 0
-                       : (double)coverage.both / (double)coverage.gallery;
     if (state == INV_UPGRADE_SHADOW || adapter == NULL)
         return INV_OK;
+    struct inv_view *view = inv_gallery_view(step->collection->gallery);
+    struct inv_model_counts counts = inv_model_count(view, target);
+    inv_ref_put(view);
     const char *verdict = adapter->verdict;
     int len = snprintf(step->note, sizeof step->note, "%s: verdict %s",
                        adapter->name, verdict);
@@ -142,10 +141,11 @@ static enum inv_status pass_gate(struct step *step,
                         ", break-even at a coverage of %.1f %%",
                         100 * adapter->break_even);
     snprintf(step->note + len, sizeof step->note - (size_t)len,
-             ", covered %.1f %% (%zu of %zu documents)", 100 * share,
-             coverage.both, coverage.gallery);
+             ", covered %.1f %% (%zu of %zu documents)", 100 * counts.coverage,
+             counts.covered, counts.documents);
     bool cascade = state == INV_UPGRADE_CASCADE;
-    bool enough = adapter->break_even <= 1 && share >= adapter->break_even;
+    bool enough =
+        adapter->break_even <= 1 && counts.coverage >= adapter->break_even;
     if (strcmp(verdict, "ACTIVATE") == 0 ||
         (cascade && strcmp(verdict, "CASCADE_ONLY") == 0 && enough)) {
         step->force = false; /* it was not needed */
@@ -250,33 +250,53 @@ static enum inv_status turn(struct inv_collection *c, struct inv_db *db,
     return status;
 }
 
+enum inv_status inv_upgrade_check_cutover(const struct inv_view *view,
+                                          int64_t space, bool force,
+                                          struct inv_err *err) {
+    const struct inv_models *models = inv_view_models(view);
+    const struct inv_space *wanted = inv_models_space(models, space);
+    const struct inv_space *target = inv_models_space(models, models->target);
+    if (wanted == NULL)
+        return inv_fail(err, INV_SPACE_MISMATCH,
+                        "the model was removed from the collection meanwhile");
+    if (wanted == &models->spaces[0])
+        return inv_fail(err, INV_CONFLICT, "%s is the gallery's model already",
+                        wanted->name);
+    if (wanted != target)
+        return inv_fail(err, INV_CONFLICT,
+                        "the upgrade's model is %s, not %s (state %s): "
+                        "activate it in mode shadow, bridge or cascade first",
+                        target == NULL ? "none" : target->name, wanted->name,
+                        inv_upgrade_state_name(models->state));
+    enum inv_status status =
+        inv_upgrade_check_simplex(models, wanted, INV_UPGRADE_CUTOVER, err);
+    struct inv_coverage coverage = inv_view_coverage(view, space);
+    if (status != INV_OK || force || coverage.both == coverage.gallery)
+        return status;
+    return inv_fail(err, INV_CONFLICT,
+                    "%zu of %zu documents have a vector of %s: a cutover needs "
+                    "all of them (GET .../backfill lists the others), or "
+                    "\"force\":true",
+                    coverage.both, coverage.gallery, wanted->name);
+}
+
 static enum inv_status apply_cutover(void *ctx, struct inv_db *db,
                                      const struct inv_models *now,
                                      struct inv_err *err) {
     struct step *step = ctx;
     struct inv_collection *c = step->collection;
-    const struct inv_space *target = inv_models_space(now, now->target);
-    if (target == NULL || now->state == INV_UPGRADE_NONE ||
-        target == &now->spaces[0])
-        return inv_fail(err, INV_CONFLICT,
-                        "there is no upgrade under way: activate one first");
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    struct inv_coverage coverage = inv_view_coverage(view, step->space);
     enum inv_status status =
-        inv_upgrade_check_simplex(now, target, INV_UPGRADE_CUTOVER, err);
+        inv_upgrade_check_cutover(view, step->space, step->force, err);
+    inv_ref_put(view);
     if (status != INV_OK)
         return status;
-    struct inv_view *view = inv_gallery_view(c->gallery);
-    size_t all = inv_view_coverage(view, target->space).gallery;
-    size_t missing = inv_view_missing(view, target->space);
-    inv_ref_put(view);
+    const struct inv_space *target = inv_models_space(now, step->space);
     snprintf(step->note, sizeof step->note,
-             "%zu of %zu documents have a vector of %s", all - missing, all,
-             target->name);
-    if (missing > 0 && !step->force)
-        return inv_fail(err, INV_CONFLICT,
-                        "%s: a cutover needs all of them (GET .../backfill "
-                        "lists the others)",
-                        step->note);
-    step->force = step->force && missing > 0;
+             "%zu of %zu documents have a vector of %s", coverage.both,
+             coverage.gallery, target->name);
+    step->force = step->force && coverage.both < coverage.gallery;
     struct inv_buf before = INV_BUF_INIT;
     struct inv_upgrade_row after = {
         .state = inv_upgrade_state_name(INV_UPGRADE_CUTOVER),
@@ -293,8 +313,10 @@ static enum inv_status apply_cutover(void *ctx, struct inv_db *db,
 }
 
 enum inv_status inv_upgrade_cutover(struct inv_collection *collection,
-                                    bool force, struct inv_err *err) {
-    struct step step = {.collection = collection, .force = force};
+                                    int64_t space, bool force,
+                                    struct inv_err *err) {
+    struct step step = {
+        .collection = collection, .space = space, .force = force};
     return run(&step, apply_cutover, err);
 }
 
@@ -386,9 +408,9 @@ static const struct inv_space *by_hash(const struct inv_models *models,
 
 static size_t vectors_in(struct inv_collection *c, int64_t space) {
     struct inv_view *view = inv_gallery_view(c->gallery);
-    struct inv_coverage coverage = inv_view_coverage(view, space);
+    size_t vectors = inv_view_vectors(view, space);
     inv_ref_put(view);
-    return coverage.both + coverage.alone;
+    return vectors;
 }
 
 static enum inv_status apply_rollback(void *ctx, struct inv_db *db,
@@ -542,16 +564,15 @@ static const struct inv_stored_adapter *in_use(const struct inv_models *m) {
     return NULL;
 }
 
-/* After a cutover the target is the gallery's: what counts is how much of the
- * model is left that a rollback would go to. */
+/* After a cutover the target is the gallery's, and all of it is covered. */
 static void put_coverage(const struct inv_models *models,
                          const struct inv_view *view, struct inv_buf *out) {
-    struct inv_coverage c = inv_view_coverage(view, models->target);
-    double share = c.gallery == 0 ? 0 : (double)c.both / (double)c.gallery;
+    struct inv_model_counts counts = inv_model_count(view, models->target);
     inv_buf_printf(out,
                    ",\"documents\":%zu,\"covered\":%zu,\"coverage\":%.4f,"
                    "\"alone\":%zu",
-                   inv_view_live(view), c.both, share, c.alone);
+                   inv_view_live(view), counts.covered, counts.coverage,
+                   counts.alone);
 }
 
 enum inv_status inv_upgrade_show(struct inv_collection *collection,

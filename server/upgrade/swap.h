@@ -56,11 +56,18 @@ enum inv_status inv_upgrade_comes_back(const struct inv_collection *collection,
                                        bool *needed,
                                        struct inv_err *err) INV_MUST_USE;
 
-/* The last operation of a cutover job, whose index has been built: the target's
- * space becomes the gallery's. Needs a vector of the new model for every
- * document (INV_CONFLICT with both numbers), unless forced. */
+/* May the gallery go over to `space`? INV_SPACE_MISMATCH when it is gone;
+ * INV_CONFLICT when it is the gallery's, when it is not the upgrade's target,
+ * and, unless forced, while documents have no vector in it (both numbers). */
+enum inv_status inv_upgrade_check_cutover(const struct inv_view *view,
+                                          int64_t space, bool force,
+                                          struct inv_err *err) INV_MUST_USE;
+
+/* The last operation of a cutover job, whose index has been built: `space`
+ * becomes the gallery's. Asks inv_upgrade_check_cutover once more: somebody may
+ * have activated another model, or written documents, during the build. */
 enum inv_status inv_upgrade_cutover(struct inv_collection *collection,
-                                    bool force,
+                                    int64_t space, bool force,
                                     struct inv_err *err) INV_MUST_USE;
 
 /* Drops the vectors of a space that is not the gallery's. Of the space that a

@@ -3,6 +3,8 @@
  * of either, queries for fits, and the steps from one model to the other. What
  * adapters do is tested elsewhere.
  */
+#include "server/app.h"
+#include "server/upgrade/swap.h"
 #include "tests/support/models.h"
 
 #include <stdio.h>
@@ -465,6 +467,53 @@ START_TEST(a_cutover_makes_the_new_model_the_gallery_and_can_be_undone) {
 }
 END_TEST
 
+START_TEST(a_document_of_a_third_model_is_not_covered) {
+    api_ok(&api, "PUT", ONE "/models/m@3", "{\"dim\":3}");
+    api_ok(&api, "PUT", ONE "/documents",
+           "{\"documents\":[{\"id\":\"n\",\"vector\":[0,0,1],"
+           "\"model\":\"m@2\"}]}");
+    api_ok(&api, "POST", ONE "/models/m@3/vectors",
+           "{\"vectors\":[{\"id\":\"n\",\"vector\":[0,0,1]},"
+           "{\"id\":\"a\",\"vector\":[0,0,1]}]}");
+    ck_assert_double_eq_tol(api_number(&api, "/coverage"), 1.0 / 3, 1e-4);
+    api_ok(&api, "POST", ONE "/activate",
+           "{\"model\":\"m@3\",\"mode\":\"shadow\"}");
+    ck_assert_int_eq(api_int(&api, "/documents"), 4);
+    ck_assert_int_eq(api_int(&api, "/covered"), 1);
+    ck_assert_int_eq(api_int(&api, "/alone"), 1);
+    ck_assert_double_eq_tol(api_number(&api, "/coverage"), 1.0 / 3, 1e-4);
+    refused("POST", ONE "/activate", "{\"model\":\"m@3\",\"mode\":\"cutover\"}",
+            409, "conflict", NULL, "1 of 3|m@3");
+    api_ok(&api, "GET", "/metrics", NULL);
+    ck_assert_ptr_nonnull(
+        strstr(api_body(&api), "upgrade_coverage{collection=\"one\"} 0.333"));
+}
+END_TEST
+
+/* Somebody activates another model while the job builds its index. */
+START_TEST(a_cutover_goes_to_the_model_of_its_job_or_nowhere) {
+    struct inv_collection *c = NULL;
+    struct inv_err err = {0};
+    const struct inv_space *m2 = NULL;
+    cover_two();
+    api_ok(&api, "PUT", ONE "/models/m@3", "{\"dim\":3}");
+    api_ok(&api, "POST", ONE "/activate",
+           "{\"model\":\"m@3\",\"mode\":\"shadow\"}");
+    ck_assert_int_eq(inv_app_find_ready(api.app, "one", &c, &err), INV_OK);
+    struct inv_view *view = inv_gallery_view(c->gallery);
+    ck_assert_int_eq(inv_models_find(inv_view_models(view), "m@2", &m2, &err),
+                     INV_OK);
+    ck_assert_int_eq(inv_upgrade_cutover(c, m2->space, true, &err),
+                     INV_CONFLICT);
+    ck_assert_msg(strstr(err.text, "m@3, not m@2") != NULL, "%s", err.text);
+    inv_ref_put(view);
+    inv_ref_put(c);
+    api_ok(&api, "GET", ONE "/migration", NULL);
+    ck_assert_str_eq(api_string(&api, "/state"), "SHADOW");
+    ck_assert_str_eq(api_string(&api, "/gallery_model"), "m@1");
+}
+END_TEST
+
 START_TEST(without_the_old_vectors_there_is_no_way_back) {
     cut_over(NULL);
     refused("DELETE", M2 "/vectors", NULL, 409, "conflict", NULL, "m@2");
@@ -518,6 +567,8 @@ int main(void) {
         a_step_that_is_not_permitted_is_refused,
         vectors_are_dropped_only_where_nothing_is_lost,
         a_cutover_makes_the_new_model_the_gallery_and_can_be_undone,
+        a_document_of_a_third_model_is_not_covered,
+        a_cutover_goes_to_the_model_of_its_job_or_nowhere,
         without_the_old_vectors_there_is_no_way_back,
         a_forced_cutover_leaves_documents_in_the_old_model,
     };
