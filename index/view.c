@@ -339,6 +339,24 @@ size_t inv_view_live(const struct inv_view *view) {
     return live;
 }
 
+/* Entries of a part that are shadowed, though not by the gallery's space but
+ * by one between. */
+static size_t shadowed_between(const struct inv_view *view,
+                               const struct inv_part *part) {
+    size_t count = 0;
+    if (part->shadowed == NULL || view->space_count < 3)
+        return 0;
+    for (size_t e = inv_bitset_next(part->live->set, part->count, 0);
+         e < part->count;
+         e = inv_bitset_next(part->live->set, part->count, e + 1)) {
+        size_t at, entry;
+        count += inv_bitset_has(part->shadowed->set, e) &&
+                 !inv_view_find_doc(view, inv_view_gallery(view),
+                                    part->entries->items[e].doc, &at, &entry);
+    }
+    return count;
+}
+
 struct inv_coverage inv_view_coverage(const struct inv_view *view,
                                       int64_t space) {
     struct inv_coverage coverage = {0, 0, 0};
@@ -352,8 +370,9 @@ struct inv_coverage inv_view_coverage(const struct inv_view *view,
         if (space == inv_view_gallery(view)) {
             coverage.both += part->live->count;
         } else {
-            coverage.alone += home;
-            coverage.both += part->live->count - home;
+            size_t alone = home + shadowed_between(view, part);
+            coverage.alone += alone;
+            coverage.both += part->live->count - alone;
         }
     }
     return coverage;

@@ -160,8 +160,9 @@ size_t inv_view_live(const struct inv_view *view);
 size_t inv_part_home(const struct inv_part *part); /* those of a part */
 
 /* How many documents the gallery's space has; of those with a vector in
- * `space`, how many an earlier space has as well, and how many not. With two
- * spaces `both` of `gallery` are covered. */
+ * `space`, how many the gallery's space has as well, and how many not: `both`
+ * of `gallery` are covered. With three spaces and more, shadowed entries are
+ * looked up one by one. */
 struct inv_coverage {
     size_t gallery, both, alone;
 };

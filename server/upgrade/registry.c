@@ -387,16 +387,10 @@ enum inv_status inv_model_delete(struct inv_collection *collection,
 struct inv_model_counts inv_model_count(const struct inv_view *view,
                                         int64_t space) {
     struct inv_coverage coverage = inv_view_coverage(view, space);
-    struct inv_model_counts counts = {.documents = coverage.gallery};
-    counts.vectors = coverage.both + coverage.alone;
-    if (space == inv_view_gallery(view)) {
-        counts.vectors = counts.covered = coverage.gallery;
-    } else if (view->space_count == 2) {
-        counts.covered = coverage.both;
-    } else { /* `both` counts what a third space has, too */
-        counts.covered = coverage.gallery - inv_view_missing(view, space);
-    }
-    counts.alone = counts.vectors - counts.covered;
+    struct inv_model_counts counts = {.documents = coverage.gallery,
+                                      .vectors = coverage.both + coverage.alone,
+                                      .covered = coverage.both,
+                                      .alone = coverage.alone};
     if (counts.documents > 0)
         counts.coverage = (double)counts.covered / (double)counts.documents;
     return counts;
