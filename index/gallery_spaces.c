@@ -263,6 +263,11 @@ enum inv_status inv_gallery_drop_space(struct inv_gallery *gallery,
     for (size_t i = next->count; status == INV_OK && i-- > 0;)
         if (inv_part_space(&next->parts[i]) == space)
             status = drop_part(gallery, db, i, err);
+    /* What these vectors kept in the shadow is found in a later space now. */
+    for (size_t i = 0; status == INV_OK && i < next->count; i++)
+        if (inv_view_rank(next, inv_part_space(&next->parts[i])) >
+            inv_view_rank(next, space))
+            status = inv_gallery_shadow(gallery, &next->parts[i], err);
     return status == INV_OK ? INV_OK : inv_gallery_poison(gallery, status);
 }
 

@@ -310,8 +310,14 @@ static enum inv_status take_upgrade(struct inv_models *models,
     models->adapter = row.adapter;
     models->undo = row.undo;
     models->asks = models->spaces[0].space;
-    if (models->state == INV_UPGRADE_BRIDGED ||
-        models->state == INV_UPGRADE_CASCADE)
+    bool asks = models->state == INV_UPGRADE_BRIDGED ||
+                models->state == INV_UPGRADE_CASCADE;
+    if (asks && inv_models_space(models, models->target) == NULL)
+        return inv_fail(err, INV_CORRUPT,
+                        "the upgrade (state %s) is to a model that is not in "
+                        "the catalog",
+                        row.state);
+    if (asks)
         models->asks = models->target;
     return INV_OK;
 }

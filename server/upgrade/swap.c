@@ -413,6 +413,48 @@ static size_t vectors_in(struct inv_collection *c, int64_t space) {
     return vectors;
 }
 
+static bool has_adapter(const struct inv_models *models, int64_t id) {
+    for (size_t i = 0; i < models->adapter_count; i++)
+        if (models->adapters[i]->id == id)
+            return true;
+    return false;
+}
+
+/* Is what a rollback would come back to still there? Models and adapters may
+ * have been deleted since. *old: the gallery's space before a cutover, NULL for
+ * another step. */
+static enum inv_status check_undo(struct inv_collection *c,
+                                  const struct inv_models *now,
+                                  const struct undo *undo,
+                                  const struct inv_space **old,
+                                  struct inv_err *err) {
+    *old = NULL;
+    if (!undo->found)
+        return inv_fail(err, INV_CONFLICT,
+                        "there is no step of an upgrade to roll back (state "
+                        "%s)",
+                        inv_upgrade_state_name(now->state));
+    const char *gone = NULL;
+    if (undo->target != 0 && inv_models_space(now, undo->target) == NULL)
+        gone = "model";
+    else if (undo->adapter != 0 && !has_adapter(now, undo->adapter))
+        gone = "adapter";
+    if (gone != NULL)
+        return inv_fail(err, INV_CONFLICT,
+                        "the %s of state %s, to which this rollback would come "
+                        "back, has been deleted: activate what is to answer, "
+                        "in mode shadow for the gallery's model",
+                        gone, undo->state);
+    if (!undo->cutover)
+        return INV_OK;
+    *old = by_hash(now, undo->gallery);
+    if (*old == NULL || vectors_in(c, (*old)->space) == 0)
+        return inv_fail(err, INV_CONFLICT,
+                        "the old model's vectors are gone: the cutover cannot "
+                        "be rolled back");
+    return INV_OK;
+}
+
 static enum inv_status apply_rollback(void *ctx, struct inv_db *db,
                                       const struct inv_models *now,
                                       struct inv_err *err) {
@@ -422,18 +464,8 @@ static enum inv_status apply_rollback(void *ctx, struct inv_db *db,
     struct inv_buf before = INV_BUF_INIT;
     const struct inv_space *old = NULL;
     enum inv_status status = find_undo(c, db, now, &undo, err);
-    if (status == INV_OK && !undo.found)
-        status = inv_fail(err, INV_CONFLICT,
-                          "there is no step of an upgrade to roll back (state "
-                          "%s)",
-                          inv_upgrade_state_name(now->state));
-    if (status == INV_OK && undo.cutover) {
-        old = by_hash(now, undo.gallery);
-        if (old == NULL || vectors_in(c, old->space) == 0)
-            status = inv_fail(err, INV_CONFLICT,
-                              "the old model's vectors are gone: the cutover "
-                              "cannot be rolled back");
-    }
+    if (status == INV_OK)
+        status = check_undo(c, now, &undo, &old, err);
     if (status == INV_OK && old != NULL)
         status = turn(c, db, now, old, &before, err);
     if (status == INV_OK)
@@ -586,6 +618,15 @@ enum inv_status inv_upgrade_show(struct inv_collection *collection,
     }
     const struct inv_models *m = inv_view_models(view);
     const struct inv_stored_adapter *adapter = in_use(m);
+    const struct inv_space *old = NULL;
+    struct inv_err why_not;
+    struct undo undo;
+    status = find_undo(collection, db, m, &undo, err);
+    if (status != INV_OK) {
+        inv_ref_put(view);
+        return status;
+    }
+    bool back = check_undo(collection, m, &undo, &old, &why_not) == INV_OK;
     struct showing showing = {.models = m, .out = out};
     inv_buf_printf(
         out, "{\"state\":\"%s\",\"model\":", inv_upgrade_state_name(m->state));
@@ -603,7 +644,7 @@ enum inv_status inv_upgrade_show(struct inv_collection *collection,
         inv_buf_puts(out, ",\"break_even\":null");
     inv_buf_printf(out, ",\"degraded\":%s,\"can_roll_back\":%s,\"journal\":[",
                    adapter != NULL && adapter->degraded ? "true" : "false",
-                   m->undo != 0 ? "true" : "false");
+                   back ? "true" : "false");
     status = inv_db_journal(db, collection->id, 0, JOURNAL_SHOWN, show_step,
                             &showing, err);
     inv_buf_puts(out, "]}");

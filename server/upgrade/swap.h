@@ -41,7 +41,8 @@ enum inv_status inv_upgrade_activate(struct inv_collection *collection,
                                      struct inv_err *err) INV_MUST_USE;
 
 /* Undoes the last step that is not undone yet. INV_CONFLICT when there is
- * none, or when the old vectors are gone. */
+ * none, or when the model, the adapter or the old vectors that it would come
+ * back to are gone. */
 enum inv_status inv_upgrade_rollback(struct inv_collection *collection,
                                      struct inv_err *err) INV_MUST_USE;
 
