@@ -283,14 +283,24 @@ size_t inv_jobs_waiting(struct inv_jobs *jobs) {
 struct progress {
     struct inv_jobs *jobs;
     struct job *job; /* NULL: maintenance */
+    struct inv_collection *collection;
 };
+
+static bool is_deleted(struct inv_collection *collection) {
+    pthread_mutex_lock(&collection->lock);
+    bool deleted = collection->deleted;
+    pthread_mutex_unlock(&collection->lock);
+    return deleted;
+}
 
 static bool report(void *ctx, const char *stage, size_t done, size_t total) {
     struct progress *progress = ctx;
     struct inv_jobs *jobs = progress->jobs;
     struct job *job = progress->job;
+    /* A fit of minutes for nobody would keep those of others waiting. */
+    bool stop = is_deleted(progress->collection);
     pthread_mutex_lock(&jobs->lock);
-    bool stop = jobs->stopping;
+    stop = stop || jobs->stopping;
     if (job != NULL) {
         stop = stop || job->cancel;
         snprintf(job->stage, sizeof job->stage, "%s", stage);
@@ -344,7 +354,7 @@ static enum inv_status perform(struct inv_jobs *jobs, struct job *job,
         inv_ref_put(c);
         return inv_fail(err, INV_INTERNAL, "the collection is not open");
     }
-    struct progress progress = {.jobs = jobs, .job = job};
+    struct progress progress = {.jobs = jobs, .job = job, .collection = c};
     struct inv_work work = {
         .collection = c, .progress = report, .ctx = &progress};
     bool fits = is_fit(job);
@@ -353,6 +363,8 @@ static enum inv_status perform(struct inv_jobs *jobs, struct job *job,
     enum inv_status status = do_work(&work, job, result, err);
     if (!fits)
         set_building(c, false);
+    if (status == INV_CANCELLED && is_deleted(c))
+        status = inv_collection_check(c, err);
     inv_ref_put(c);
     return status;
 }
@@ -406,15 +418,13 @@ static void run_job(struct inv_jobs *jobs, struct job *job) {
 }
 
 static bool maintain_one(struct inv_jobs *jobs, struct inv_collection *c) {
-    struct progress progress = {.jobs = jobs};
+    struct progress progress = {.jobs = jobs, .collection = c};
     struct inv_work work = {
         .collection = c, .progress = report, .ctx = &progress};
     struct inv_err err = {0};
     char reason[320];
     bool did = false;
-    pthread_mutex_lock(&c->lock);
-    bool deleted = c->deleted;
-    pthread_mutex_unlock(&c->lock);
+    bool deleted = is_deleted(c);
     enum inv_collection_state state =
         inv_collection_state(c, reason, sizeof reason);
     if (state == INV_LOADING || state == INV_FAILED || deleted ||

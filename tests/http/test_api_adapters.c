@@ -295,6 +295,28 @@ START_TEST(a_fit_is_cancelled_within_a_second) {
 }
 END_TEST
 
+START_TEST(a_fit_ends_with_its_collection) {
+    successor(PLANTED_ROTATED, .1f);
+    api_ok(&api, "POST", ADAPTERS,
+           "{\"from\":\"m@2\",\"solver\":\"contrastive\",\"steps\":100000}");
+    char path[64];
+    snprintf(path, sizeof path, "/v1/jobs/%s", api_string(&api, "/id"));
+    while (strcmp(api_string(&api, "/state"), "queued") == 0) {
+        usleep(1000);
+        api_ok(&api, "GET", path, NULL);
+    }
+    api_ok(&api, "DELETE", PLANTED, NULL);
+    api_ok(&api, "GET", path, NULL);
+    for (int i = 0;
+         i < 200 && strcmp(api_string(&api, "/state"), "running") == 0; i++) {
+        usleep(10000);
+        api_ok(&api, "GET", path, NULL);
+    }
+    ck_assert_str_eq(api_string(&api, "/state"), "failed");
+    ck_assert_ptr_nonnull(strstr(api_string(&api, "/error"), "deleted"));
+}
+END_TEST
+
 START_TEST(a_job_goes_on_after_a_restart_and_adapters_stay) {
     successor(PLANTED_ROTATED, 0);
     fit(PROCRUSTES);
@@ -526,6 +548,7 @@ int main(void) {
         a_fit_that_cannot_be_is_refused_before_it_is_queued,
         a_name_that_is_taken_is_refused,
         a_fit_is_cancelled_within_a_second,
+        a_fit_ends_with_its_collection,
         a_job_goes_on_after_a_restart_and_adapters_stay,
         an_exported_adapter_comes_back_as_it_went,
         a_file_that_does_not_fit_is_refused,
