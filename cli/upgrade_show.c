@@ -123,7 +123,7 @@ static void put_head(const inv_json *adapter, struct inv_buf *out) {
     }
     if (inv_bool_of(report, "provisional"))
         inv_buf_puts(out, "provisional: there are no judged queries; documents "
-                          "ask, their neighbours in the new space are the "
+                          "ask, their\nneighbours in the new space are the "
                           "answers\n");
 }
 
