@@ -192,7 +192,11 @@ static int run_sample(struct inv_cli *cli, struct inv_args *args) {
              seed);
     exit = inv_cli_call_part(cli, "GET", args->argv[0], "models", args->argv[1],
                              rest, NULL, &answer);
-    if (exit == INV_EXIT_OK)
+    const inv_json *documents;
+    if (exit == INV_EXIT_OK && !cli->json &&
+        inv_list_of(answer.json, "documents", &documents) == 0)
+        fprintf(stderr, "every document has a vector of %s\n", args->argv[1]);
+    else if (exit == INV_EXIT_OK)
         exit = print(cli, &answer, show_ids, NULL);
     inv_answer_release(&answer);
     return exit;

@@ -4,6 +4,7 @@
  */
 #include "cli/options.h"
 #include "cli/upgrade.h"
+#include "encoders/adapters/evaluate.h"
 
 #include <string.h>
 
@@ -38,8 +39,17 @@ static int check_files(struct inv_args *args,
 static int check(struct inv_args *args, struct inv_upgrade_options *o,
                  const char *stop_after) {
     static const char *const modes[] = {"shadow", "bridge", "cascade"};
-    if (o->model == NULL || strchr(o->model, '@') == NULL)
+    struct inv_fit_method methods[INV_FIT_METHODS_MAX];
+    struct inv_err err;
+    size_t count;
+    if (o->model == NULL)
         return inv_cli_usage(args, "--model NAME@REV is needed: the new model");
+    if (strchr(o->model, '@') == NULL)
+        return inv_cli_usage(
+            args, "--model is NAME@REV, \"%s\" has no revision", o->model);
+    if (o->methods != NULL &&
+        inv_fit_methods_parse(o->methods, methods, &count, &err) != INV_OK)
+        return inv_cli_usage(args, "%s", err.text);
     if (o->sample != NULL && !inv_sample_known(o->sample))
         return inv_cli_usage(
             args, "--sample is leverage or uniform, not \"%s\"", o->sample);
@@ -73,10 +83,10 @@ static bool parse(struct inv_cli *cli, struct inv_args *args,
     struct inv_upgrade_query_files *q = &o->queries;
     const struct inv_option options[] = {
         {"model", INV_OPTION_TEXT, "NAME@REV", "the new model", &o->model},
-        {"dim", INV_OPTION_UINT, "N", "its dimensions (those of --new)",
+        {"dim", INV_OPTION_UINT, "N", "its dimensions (as --new has)",
          &o->flags.dim},
-        {"prompt", INV_OPTION_TEXT, "TEXT", "a tag of the model",
-         &o->flags.prompt},
+        {"prompt", INV_OPTION_TEXT, "TEXT",
+         "a tag for how its inputs are prepared", &o->flags.prompt},
         {"encoder", INV_OPTION_TEXT, "JSON", "of its index", &o->flags.encoder},
         {"index", INV_OPTION_TEXT, "JSON", "the same", &o->flags.index},
         {"new", INV_OPTION_TEXT, "FILE",
@@ -107,12 +117,15 @@ static bool parse(struct inv_cli *cli, struct inv_args *args,
          &q->titles},
         {"pairs", INV_OPTION_UINT, "N",
          "documents to embed before the fit (2000)", &o->pairs},
-        {"all", INV_OPTION_FLAG, NULL, "all of them", &w->all},
+        {"all", INV_OPTION_FLAG, NULL, "all of them before the fit", &w->all},
         {"sample", INV_OPTION_TEXT, "HOW",
          "which: leverage (of single vectors: the default) or uniform",
          &o->sample},
         {"methods", INV_OPTION_TEXT, "LIST",
-         "procrustes path:KAPPA ridge contrastive paper simplex", &o->methods},
+         "of procrustes ridge path:KAPPA contrastive paper simplex, separated "
+         "by "
+         "commas",
+         &o->methods},
         {"label-field", INV_OPTION_TEXT, "FIELD", "classes for simplex",
          &o->wish.label_field},
         {"kappa", INV_OPTION_REAL, "K", "of contrastive", &o->wish.kappa},
@@ -122,14 +135,16 @@ static bool parse(struct inv_cli *cli, struct inv_args *args,
         {"seed", INV_OPTION_UINT, "N", "of everything random", &o->wish.seed},
         {"refit", INV_OPTION_FLAG, NULL, "fit again what is fitted already",
          &o->refit},
-        {"adapter", INV_OPTION_TEXT, "NAME", "use this one", &o->adapter},
+        {"adapter", INV_OPTION_TEXT, "NAME", "rather than the one chosen",
+         &o->adapter},
         {"mode", INV_OPTION_TEXT, "MODE",
-         "shadow, bridge or cascade (what the gate permits)", &o->mode},
-        {"force", INV_OPTION_FLAG, NULL, "against the gate", &o->force},
+         "shadow, bridge or cascade (the best the gate permits)", &o->mode},
+        {"force", INV_OPTION_FLAG, NULL,
+         "against the gate; the journal keeps it", &o->force},
         {"yes", INV_OPTION_FLAG, NULL, "answer every question with yes",
          &o->yes},
         {"stop-after", INV_OPTION_TEXT, "STEP",
-         "register, sample, queries, fit, activate, backfill, cutover",
+         "register, sample, queries, fit, activate, backfill or cutover",
          &w->stop_after},
     };
     return inv_options_parse(cli, args, options,

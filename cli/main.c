@@ -37,8 +37,8 @@ static void print_help(void) {
            "  invar import papers demo/scifact\n"
            "  invar search papers \"do vitamins help against colds\"\n"
            "  invar eval papers demo/scifact --against-exact\n"
-           "\nExit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the "
-           "daemon cannot be reached.\n"
+           "\nExit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no "
+           "daemon there.\n"
            "See `invar <command> --help`.\n");
 }
 

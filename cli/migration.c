@@ -49,8 +49,7 @@ static const char *meaning(const char *state) {
         {"NONE", "one model, no upgrade"},
         {"SHADOW", "the old model answers while vectors come in"},
         {"BRIDGED", "the new model's queries, adapted to the old vectors"},
-        {"CASCADE", "adapted queries, and the first hits scored by the new "
-                    "model where it has vectors"},
+        {"CASCADE", "adapted queries; hits with a new vector are ranked by it"},
         {"CUTOVER", "the new model's own index; the old vectors are kept"},
         {"DONE", "the new model's own index; the old vectors are gone"},
     };
@@ -77,14 +76,32 @@ static void put_step(struct inv_table *table, const inv_json *row) {
         state_of(inv_field_of(row, "from")),
         state_of(to),
         inv_text_of(to, "model"),
-        inv_text_of(to, "adapter"),
     };
     inv_table_row(table, cells);
 }
 
+/* "step 2: a: verdict ACTIVATE"; the adapter is named where the note does not.
+ */
+static void put_note(const inv_json *step, struct inv_buf *out) {
+    const char *note = inv_text_of(step, "note");
+    const char *adapter = inv_text_of(inv_field_of(step, "to"), "adapter");
+    bool named = strstr(note, adapter) != NULL; /* "" is in every note */
+    struct inv_buf text = INV_BUF_INIT;
+    if (*note == '\0')
+        return;
+    inv_buf_printf(&text, "step %llu: %s%s%.400s",
+                   (unsigned long long)inv_uint_of(step, "id"),
+                   named ? "" : adapter, named ? "" : ": ", note);
+    if (text.failed)
+        out->failed = true;
+    else
+        inv_text_wrap(out, text.data, text.len, 0, 80);
+    inv_buf_release(&text);
+}
+
 static void put_journal(const inv_json *migration, struct inv_buf *out) {
-    static const char *const heading[] = {
-        ">step", "when (UTC)", "action", "from", "to", "model", "adapter"};
+    static const char *const heading[] = {">step", "when (UTC)", "action",
+                                          "from",  "to",         "model"};
     const inv_json *list;
     size_t count = inv_list_of(migration, "journal", &list);
     struct inv_table table;
@@ -97,16 +114,8 @@ static void put_journal(const inv_json *migration, struct inv_buf *out) {
     inv_buf_putc(out, '\n');
     inv_table_write(&table, out);
     inv_table_release(&table);
-    for (size_t i = 0; i < count; i++) {
-        const inv_json *row = inv_json_at(list, i);
-        const char *note = inv_text_of(row, "note");
-        if (*note == '\0')
-            continue;
-        inv_buf_printf(
-            out, "step %llu: ", (unsigned long long)inv_uint_of(row, "id"));
-        inv_text_clean(out, note, strlen(note), 400);
-        inv_buf_putc(out, '\n');
-    }
+    for (size_t i = 0; i < count; i++)
+        put_note(inv_json_at(list, i), out);
 }
 
 static void put_line(struct inv_buf *out, const char *key, const char *value) {

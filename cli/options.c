@@ -3,11 +3,14 @@
  */
 #include "cli/options.h"
 
+#include "cli/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WORD_MAX 64
+#define HELP_COLUMN 28 /* where explanations of options begin */
 
 /* ---- suggestions ---- */
 
@@ -117,10 +120,14 @@ static void print_option(const struct inv_option *option) {
              option->name[1] == '\0' ? "-" : "--", option->name,
              option->value == NULL ? "" : " ",
              option->value == NULL ? "" : option->value);
-    if (strlen(left) > 24)
-        printf("  %s\n  %-24s  %s\n", left, "", option->help);
+    struct inv_buf help = INV_BUF_INIT;
+    inv_text_wrap(&help, option->help, strlen(option->help), HELP_COLUMN, 80);
+    const char *text = help.len > 0 && !help.failed ? help.data : "\n";
+    if (strlen(left) + 4 > HELP_COLUMN || help.len <= HELP_COLUMN)
+        printf("  %s\n%s", left, text);
     else
-        printf("  %-24s  %s\n", left, option->help);
+        printf("  %-*s%s", HELP_COLUMN - 2, left, text + HELP_COLUMN);
+    inv_buf_release(&help);
 }
 
 static const struct inv_option global_help[] = {

@@ -168,6 +168,7 @@ static int sample(struct inv_upgrade_run *run) {
     struct inv_buf told = INV_BUF_INIT;
     uint64_t have = 0;
     uint64_t queries = 0;
+    char number[INV_NUMBER_MAX];
     int exit = read_model(run, &have, &queries);
     if (exit != INV_EXIT_OK)
         return exit;
@@ -176,8 +177,8 @@ static int sample(struct inv_upgrade_run *run) {
                           : o->pairs;
     if (have >= wanted || (!run->has_embeddings && have > 0)) {
         inv_upgrade_say(run, INV_STEP_SAMPLE,
-                        "%" PRIu64 " documents have a vector of %s", have,
-                        o->model);
+                        "%s documents have a vector of %s",
+                        inv_text_count(number, have), o->model);
         return INV_EXIT_OK;
     }
     if (!run->has_embeddings) {
@@ -209,6 +210,7 @@ static int queries(struct inv_upgrade_run *run) {
     const char *old = run->migration.gallery_model;
     uint64_t vectors = 0;
     uint64_t have = 0;
+    char all[INV_NUMBER_MAX], judged[INV_NUMBER_MAX], titles[INV_NUMBER_MAX];
     int exit = read_model(run, &vectors, &have);
     if (exit != INV_EXIT_OK)
         return exit;
@@ -221,16 +223,17 @@ static int queries(struct inv_upgrade_run *run) {
     }
     if (have >= given) {
         inv_upgrade_say(run, INV_STEP_QUERIES,
-                        "%" PRIu64 " queries and titles are there", have);
+                        "%s queries and titles are there",
+                        inv_text_count(all, have));
         return INV_EXIT_OK;
     }
     exit = inv_upgrade_queries_post(run->cli, o->collection, o->model, old,
                                     &o->queries, &run->embeddings, false, q);
     if (exit == INV_EXIT_OK)
-        inv_upgrade_say(run, INV_STEP_QUERIES,
-                        "%" PRIu64 " stored, %" PRIu64 " of them judged; "
-                        "%" PRIu64 " titles",
-                        q->queries, q->judged, q->titles);
+        inv_upgrade_say(
+            run, INV_STEP_QUERIES, "%s stored, %s of them judged; %s titles",
+            inv_text_count(all, q->queries), inv_text_count(judged, q->judged),
+            inv_text_count(titles, q->titles));
     return exit;
 }
 
@@ -359,7 +362,7 @@ static int tell_end(struct inv_upgrade_run *run, int exit) {
         return inv_cli_failed("interrupted (`invar migration %s` shows the "
                               "state)",
                               o->collection);
-    if (exit == INV_EXIT_FAILED)
+    if (exit == INV_EXIT_FAILED && run->log.len > 0)
         fprintf(stderr, "What was done stays; the same command goes on from "
                         "there.\n");
     return exit;

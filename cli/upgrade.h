@@ -54,7 +54,8 @@ const char *inv_sample_usual(const struct inv_target *target);
 /* ---- reports ---- */
 
 /* Adapters (GET adapters/{a}) side by side; the one of the name `chosen` gets a
- * star. What the gate says of each follows in words. */
+ * star. What the gate says of it follows in words, and of those with another
+ * verdict; of each where none is chosen. */
 void inv_upgrade_table(const inv_json *const *adapters, size_t count,
                        const char *chosen, struct inv_buf *out);
 /* GET adapters: a line each. */

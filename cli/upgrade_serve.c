@@ -52,6 +52,20 @@ static const char *explain(const char *mode) {
                  "ranked by it";
 }
 
+/* What a yes leads to: from shadow the backfill goes on to the cascade. */
+static const char *promise(const struct inv_upgrade_run *run, const char *mode,
+                           char plan[160]) {
+    double even = inv_upgrade_break_even(run);
+    if (strcmp(mode, "shadow") != 0 || run->o->mode != NULL ||
+        !run->has_embeddings || even > 1)
+        return explain(mode);
+    snprintf(plan, 160,
+             "the old model answers until %.0f %% of the documents have a "
+             "vector\nof the new one, then the cascade",
+             even * 100);
+    return plan;
+}
+
 static void refuse(struct inv_upgrade_run *run) {
     inv_upgrade_say(run, INV_STEP_ACTIVATE, "not activated: the gate says %s",
                     inv_text_of(run->chosen, "verdict"));
@@ -80,6 +94,7 @@ int inv_step_activate(struct inv_upgrade_run *run) {
     bool ours = strcmp(run->migration.model, o->model) == 0;
     const char *now = mode_of_state(run->migration.state);
     const char *mode = mode_for(run);
+    char plan[160];
     if (ours && *now != '\0' && (o->mode == NULL || strcmp(mode, now) == 0)) {
         inv_upgrade_say(run, INV_STEP_ACTIVATE, "%s serves already (%s)",
                         o->model, run->migration.state);
@@ -89,8 +104,8 @@ int inv_step_activate(struct inv_upgrade_run *run) {
         refuse(run);
         return INV_EXIT_OK;
     }
-    if (!inv_upgrade_confirm(run, "Activate %s as %s (%s)?", o->model, mode,
-                             explain(mode))) {
+    if (!inv_upgrade_confirm(run, "%s: %s.\nActivate it as %s?", o->model,
+                             promise(run, mode, plan), mode)) {
         if (!run->interrupted)
             inv_upgrade_next(run,
                              "nothing was activated; to do so: the same "
@@ -153,7 +168,8 @@ int inv_step_backfill(struct inv_upgrade_run *run) {
     if (!run->has_embeddings) {
         inv_upgrade_next(run,
                          "%.1f %% of the documents have a vector of %s; the "
-                         "rest: invar backfill %s --new FILE --ids FILE",
+                         "rest: invar backfill\n%s --new FILE --ids FILE, then "
+                         "this command again",
                          run->migration.coverage * 100, o->model,
                          o->collection);
         run->finished = true;
@@ -189,8 +205,8 @@ int inv_step_cutover(struct inv_upgrade_run *run) {
         return INV_EXIT_OK;
     }
     if (!inv_upgrade_confirm(run,
-                             "Cut over: build the index of %s and make it the "
-                             "collection's (the old vectors stay)?",
+                             "Build the index of %s and make it the "
+                             "collection's (the old vectors\nstay)?",
                              o->model)) {
         if (!run->interrupted)
             inv_upgrade_next(run,

@@ -68,45 +68,62 @@ const inv_json *inv_upgrade_choose(const inv_json *const *adapters,
 
 /* ---- the table ---- */
 
-/* "nDCG@10 of m@2 on its own vectors 0.6451"; nothing when not measured. */
-static void put_own(struct inv_buf *out, const char *model,
+/* ", m@2 0.6451"; nothing when not measured. */
+static void put_own(struct inv_buf *out, const char *sign, const char *model,
                     const inv_json *quality) {
     if (quality == NULL)
         return;
-    inv_buf_puts(out, "; ");
+    inv_buf_puts(out, sign);
     inv_text_clean(out, model, strlen(model), 80);
-    inv_buf_printf(out, " on its own vectors: %.4f",
-                   inv_real_of(quality, "ndcg10"));
+    inv_buf_printf(out, " %.4f", inv_real_of(quality, "ndcg10"));
+}
+
+/* A paragraph, as wide as a terminal usually is. */
+static void put_lines(struct inv_buf *out, const char *text, size_t indent) {
+    inv_text_wrap(out, text, strlen(text), indent, 80);
+}
+
+/* Documents that have both vectors, which the fit is made of. */
+static uint64_t pairs_of(const inv_json *adapter) {
+    uint64_t count = inv_uint_of(method_of(adapter), "vector_pairs");
+    return count > 0 ? count
+                     : inv_uint_of(inv_field_of(adapter, "report"), "pairs");
 }
 
 static void put_head(const inv_json *adapter, struct inv_buf *out) {
     const inv_json *report = inv_field_of(adapter, "report");
     char documents[INV_NUMBER_MAX], queries[INV_NUMBER_MAX];
+    char pairs[INV_NUMBER_MAX];
     uint64_t all = inv_uint_of(report, "documents");
     uint64_t covered = inv_uint_of(report, "covered");
     if (all == 0)
         return;
-    inv_buf_printf(
-        out, "%s documents, %s %s queries", inv_text_count(documents, all),
-        inv_text_count(queries, inv_uint_of(report, "queries")),
-        inv_bool_of(report, "provisional") ? "substitute" : "judged");
-    put_own(out, inv_text_of(adapter, "to"), inv_field_of(report, "old_old"));
+    inv_buf_printf(out,
+                   "%s documents, %s pairs of vectors, %s %s queries\n"
+                   "nDCG@10 of a model on its own vectors",
+                   inv_text_count(documents, all),
+                   inv_text_count(pairs, pairs_of(adapter)),
+                   inv_text_count(queries, inv_uint_of(report, "queries")),
+                   inv_bool_of(report, "provisional") ? "substitute"
+                                                      : "judged");
+    put_own(out, ": ", inv_text_of(adapter, "to"),
+            inv_field_of(report, "old_old"));
     if (covered == all)
-        put_own(out, inv_text_of(adapter, "from"),
+        put_own(out, ", ", inv_text_of(adapter, "from"),
                 inv_field_of(report, "new_new"));
     inv_buf_putc(out, '\n');
     if (covered < all) {
-        inv_buf_printf(out, "of the %s documents that have both vectors alone",
+        inv_buf_printf(out, "among the %s documents with both vectors",
                        inv_text_count(documents, covered));
-        put_own(out, inv_text_of(adapter, "to"),
+        put_own(out, ": ", inv_text_of(adapter, "to"),
                 inv_field_of(report, "old_covered"));
-        put_own(out, inv_text_of(adapter, "from"),
+        put_own(out, ", ", inv_text_of(adapter, "from"),
                 inv_field_of(report, "new_new"));
         inv_buf_putc(out, '\n');
     }
     if (inv_bool_of(report, "provisional"))
         inv_buf_puts(out, "provisional: there are no judged queries; documents "
-                          "ask, their neighbours in the new space are the "
+                          "ask, their\nneighbours in the new space are the "
                           "answers\n");
 }
 
@@ -115,12 +132,8 @@ static void put_row(struct inv_table *table, const inv_json *adapter,
     const inv_json *method = method_of(adapter);
     const inv_json *gate = inv_field_of(method, "gate");
     const inv_json *cascade = inv_field_of(method, "cascade");
-    char name[INV_NAME_MAX + 8], pairs[INV_NUMBER_MAX], in[INV_NUMBER_MAX];
-    char out[INV_NUMBER_MAX], gain[48], best[INV_NUMBER_MAX];
-    char seconds[INV_NUMBER_MAX];
-    uint64_t count = inv_uint_of(method, "vector_pairs");
-    if (count == 0)
-        count = inv_uint_of(inv_field_of(adapter, "report"), "pairs");
+    char name[INV_NAME_MAX + 8], in[INV_NUMBER_MAX], out[INV_NUMBER_MAX];
+    char gain[48], best[INV_NUMBER_MAX];
     snprintf(name, sizeof name, "%s %s", chosen ? "*" : " ",
              *inv_text_of(method, "method") != '\0'
                  ? inv_text_of(method, "method")
@@ -128,16 +141,14 @@ static void put_row(struct inv_table *table, const inv_json *adapter,
     snprintf(in, sizeof in, "%.4f",
              inv_real_of(inv_field_of(method, "in_fit"), "ndcg10"));
     snprintf(out, sizeof out, "%.4f", held_out(adapter));
-    snprintf(gain, sizeof gain, "%+.3f (%+.3f to %+.3f)",
+    snprintf(gain, sizeof gain, "%+.3f (%+.3f..%+.3f)",
              inv_real_of(gate, "gain"), inv_real_of(gate, "gain_low"),
              inv_real_of(gate, "gain_high"));
     snprintf(best, sizeof best, "%.4f", inv_real_of(cascade, "100"));
     if (cascade == NULL)
         snprintf(best, sizeof best, "-");
-    snprintf(seconds, sizeof seconds, "%.2f", inv_real_of(method, "seconds"));
-    const char *const row[] = {
-        name,    inv_text_count(pairs, count),   in, out, gain, best,
-        seconds, inv_text_of(adapter, "verdict")};
+    const char *const row[] = {name, in,   out,
+                               gain, best, inv_text_of(adapter, "verdict")};
     inv_table_row(table, row);
 }
 
@@ -149,26 +160,44 @@ static void put_words(const inv_json *adapter, struct inv_buf *out) {
     const inv_json *report = inv_field_of(adapter, "report");
     uint64_t needed = inv_uint_of(gate, "queries_needed");
     char number[INV_NUMBER_MAX];
+    struct inv_buf text = INV_BUF_INIT;
     const char *name = inv_text_of(method, "method");
     if (*name == '\0')
         name = inv_text_of(adapter, "name");
-    inv_text_clean(out, name, strlen(name), 80);
-    inv_buf_printf(out, ": %s", inv_text_of(adapter, "verdict"));
+    inv_text_clean(&text, name, strlen(name), 80);
+    inv_buf_printf(&text, ": %s", inv_text_of(adapter, "verdict"));
     if (*reason != '\0') {
-        inv_buf_puts(out, ": ");
-        inv_text_clean(out, reason, strlen(reason), 400);
+        inv_buf_puts(&text, ": ");
+        inv_text_clean(&text, reason, strlen(reason), 400);
     }
     if (needed > inv_uint_of(report, "queries") && rank_of(adapter) < 2)
-        inv_buf_printf(out, "; about %s judged queries could tell more",
+        inv_buf_printf(&text, "; about %s judged queries could tell more",
                        inv_text_count(number, needed));
-    inv_buf_putc(out, '\n');
+    if (text.failed)
+        out->failed = true;
+    else
+        put_lines(out, text.data, 0);
+    inv_buf_release(&text);
+}
+
+/* The verdict on the chosen one, and on those whose verdict is another: five
+ * times the same sentence would hide the one that counts. */
+static bool has_its_own_words(const inv_json *const *adapters, size_t count,
+                              size_t i, const char *chosen) {
+    const inv_json *star = NULL;
+    for (size_t k = 0; k < count && chosen != NULL; k++)
+        if (strcmp(inv_text_of(adapters[k], "name"), chosen) == 0)
+            star = adapters[k];
+    return star == NULL || adapters[i] == star ||
+           strcmp(inv_text_of(adapters[i], "verdict"),
+                  inv_text_of(star, "verdict")) != 0;
 }
 
 void inv_upgrade_table(const inv_json *const *adapters, size_t count,
                        const char *chosen, struct inv_buf *out) {
-    static const char *const heading[] = {
-        "  method",    ">pairs",       ">in fit",  ">held out",
-        "gain (95 %)", ">cascade 100", ">seconds", "verdict"};
+    static const char *const heading[] = {"  method",  ">in fit",
+                                          ">held out", "gain (95 %)",
+                                          ">cascade",  "verdict"};
     struct inv_table table;
     if (count == 0)
         return;
@@ -183,14 +212,17 @@ void inv_upgrade_table(const inv_json *const *adapters, size_t count,
     inv_buf_putc(out, '\n');
     inv_table_write(&table, out);
     inv_table_release(&table);
-    inv_buf_puts(out,
-                 "\nnDCG@10 of new queries on old vectors. held out: by fits "
-                 "that did not see the answers.\n"
-                 "gain: held out against the old model. cascade 100: the first "
-                 "100 of the documents that have\nboth vectors, ranked by the "
-                 "new model.\n\n");
+    inv_buf_putc(out, '\n');
+    put_lines(out,
+              "nDCG@10 of new queries on old vectors. held out: by fits that "
+              "did not see the answers. gain: of held out over the old model. "
+              "cascade: the first 100 of the documents that have both vectors, "
+              "found in fit and ranked by the new model.",
+              0);
+    inv_buf_putc(out, '\n');
     for (size_t i = 0; i < count; i++)
-        put_words(adapters[i], out);
+        if (has_its_own_words(adapters, count, i, chosen))
+            put_words(adapters[i], out);
 }
 
 void inv_upgrade_list(const inv_json *answer, struct inv_buf *out) {

@@ -161,17 +161,54 @@ START_TEST(the_table_says_verdict_and_numbers) {
     inv_json *a = adapter("path:0.1", "CASCADE_ONLY", "path", .1, .5487);
     inv_upgrade_table((const inv_json *const[]){a}, 1, "path:0.1", &out);
     static const char *const parts[] = {
-        "5,183 documents, 300 judged queries",
-        "m@1 on its own vectors: 0.5578; m@2 on its own vectors: 0.6451",
-        "* path:0.1  2,000",
+        "5,183 documents, 2,000 pairs of vectors, 300 judged queries\n",
+        "nDCG@10 of a model on its own vectors: m@1 0.5578, m@2 0.6451\n",
+        "* path:0.1",
         "0.5487",
-        "-0.010 (-0.030 to +0.010)",
+        "-0.010 (-0.030..+0.010)",
         "path:0.1: CASCADE_ONLY: too few; about 900 judged queries could tell "
         "more"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         ck_assert_msg(strstr(out.data, parts[i]) != NULL, "no \"%s\" in\n%s",
                       parts[i], out.data);
     inv_json_free(a);
+}
+END_TEST
+
+/* Columns of the longest line. */
+static size_t widest(const char *text) {
+    size_t widest = 0;
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        if (inv_text_width(text, len) > widest)
+            widest = inv_text_width(text, len);
+        text += len + (text[len] == '\n');
+    }
+    return widest;
+}
+
+START_TEST(the_usual_methods_fit_into_80_columns) {
+    inv_json *a = adapter("contrastive", "CASCADE_ONLY", "contrastive", 0, .57);
+    inv_upgrade_table((const inv_json *const[]){a}, 1, "contrastive", &out);
+    ck_assert_msg(widest(out.data) <= 80, "%zu columns:\n%s", widest(out.data),
+                  out.data);
+    inv_json_free(a);
+}
+END_TEST
+
+START_TEST(only_another_verdict_than_that_of_the_chosen_is_explained) {
+    inv_json *list[] = {adapter("ridge", "REFUSE", "ridge", 0, .50),
+                        adapter("path:0.1", "CASCADE_ONLY", "path", .1, .54),
+                        adapter("path:0.35", "CASCADE_ONLY", "path", .35, .53)};
+    inv_upgrade_table((const inv_json *const *)list, 3, "path:0.1", &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "ridge: REFUSE"));
+    ck_assert_ptr_nonnull(strstr(out.data, "path:0.1: CASCADE_ONLY"));
+    ck_assert_ptr_null(strstr(out.data, "path:0.35: CASCADE_ONLY"));
+    inv_buf_reset(&out);
+    inv_upgrade_table((const inv_json *const *)list, 3, NULL, &out);
+    ck_assert_ptr_nonnull(strstr(out.data, "path:0.35: CASCADE_ONLY"));
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        inv_json_free(list[i]);
 }
 END_TEST
 
@@ -202,8 +239,8 @@ START_TEST(a_migration_is_told_with_its_journal) {
         "23.2 %: 1,200 of 5,183 documents",
         "break-even      10 %",
         "`invar rollback`",
-        "activate, forced  NONE  CASCADE  m@2    a\n",
-        "step 1: n\n"};
+        "activate, forced  NONE  CASCADE  m@2\n",
+        "step 1: a: n\n"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         ck_assert_msg(strstr(out.data, parts[i]) != NULL, "no \"%s\" in\n%s",
                       parts[i], out.data);
@@ -239,6 +276,9 @@ int main(void) {
     tcase_add_test(tests, within_noise_the_simplest_is_chosen);
     tcase_add_test(tests, what_the_gate_permits_weighs_more_than_quality);
     tcase_add_test(tests, the_table_says_verdict_and_numbers);
+    tcase_add_test(tests, the_usual_methods_fit_into_80_columns);
+    tcase_add_test(tests,
+                   only_another_verdict_than_that_of_the_chosen_is_explained);
     tcase_add_test(tests, a_matrix_has_queries_down_and_indexes_across);
     tcase_add_test(tests, a_migration_is_told_with_its_journal);
     tcase_add_test(tests, a_model_is_found_by_its_only_revision);
