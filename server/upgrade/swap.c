@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/upgrade/registry.h"
+#include "server/upgrade/swap_undo.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -322,17 +323,9 @@ enum inv_status inv_upgrade_cutover(struct inv_collection *collection,
 
 /* ---- rollback ---- */
 
-struct undo {
-    bool found, cutover;
-    char state[16];
-    int64_t target, adapter, undo;
-    uint64_t gallery; /* hash of the gallery's space before a cutover */
-    enum inv_status status;
-};
-
 static enum inv_status read_undo(void *ctx, const struct inv_journal_row *row,
                                  struct inv_err *err) {
-    struct undo *undo = ctx;
+    struct inv_undo *undo = ctx;
     undo->found = true;
     snprintf(undo->state, sizeof undo->state, "%s", row->before.state);
     undo->target = row->before.target;
@@ -354,10 +347,12 @@ static enum inv_status read_undo(void *ctx, const struct inv_journal_row *row,
     return status;
 }
 
-static enum inv_status find_undo(struct inv_collection *c, struct inv_db *db,
-                                 const struct inv_models *now,
-                                 struct undo *undo, struct inv_err *err) {
-    *undo = (struct undo){.found = false};
+enum inv_status inv_upgrade_find_undo(struct inv_collection *c,
+                                      struct inv_db *db,
+                                      const struct inv_models *now,
+                                      struct inv_undo *undo,
+                                      struct inv_err *err) {
+    *undo = (struct inv_undo){.found = false};
     enum inv_status status = INV_OK;
     if (now->undo != 0)
         status = inv_db_journal(db, c->id, now->undo, 1, read_undo, undo, err);
@@ -420,14 +415,11 @@ static bool has_adapter(const struct inv_models *models, int64_t id) {
     return false;
 }
 
-/* Is what a rollback would come back to still there? Models and adapters may
- * have been deleted since. *old: the gallery's space before a cutover, NULL for
- * another step. */
-static enum inv_status check_undo(struct inv_collection *c,
-                                  const struct inv_models *now,
-                                  const struct undo *undo,
-                                  const struct inv_space **old,
-                                  struct inv_err *err) {
+enum inv_status inv_upgrade_check_undo(struct inv_collection *c,
+                                       const struct inv_models *now,
+                                       const struct inv_undo *undo,
+                                       const struct inv_space **old,
+                                       struct inv_err *err) {
     *old = NULL;
     if (!undo->found)
         return inv_fail(err, INV_CONFLICT,
@@ -460,12 +452,12 @@ static enum inv_status apply_rollback(void *ctx, struct inv_db *db,
                                       struct inv_err *err) {
     struct step *step = ctx;
     struct inv_collection *c = step->collection;
-    struct undo undo;
+    struct inv_undo undo;
     struct inv_buf before = INV_BUF_INIT;
     const struct inv_space *old = NULL;
-    enum inv_status status = find_undo(c, db, now, &undo, err);
+    enum inv_status status = inv_upgrade_find_undo(c, db, now, &undo, err);
     if (status == INV_OK)
-        status = check_undo(c, now, &undo, &old, err);
+        status = inv_upgrade_check_undo(c, now, &undo, &old, err);
     if (status == INV_OK && old != NULL)
         status = turn(c, db, now, old, &before, err);
     if (status == INV_OK)
@@ -495,10 +487,10 @@ static enum inv_status apply_drop(void *ctx, struct inv_db *db,
     struct step *step = ctx;
     struct inv_collection *c = step->collection;
     const struct inv_space *space = NULL;
-    struct undo undo;
+    struct inv_undo undo;
     enum inv_status status = inv_models_find(now, step->model, &space, err);
     if (status == INV_OK)
-        status = find_undo(c, db, now, &undo, err);
+        status = inv_upgrade_find_undo(c, db, now, &undo, err);
     if (status != INV_OK)
         return status;
     bool under_way = now->state != INV_UPGRADE_NONE;
@@ -531,123 +523,4 @@ enum inv_status inv_upgrade_drop(struct inv_collection *collection,
                                  const char *model, struct inv_err *err) {
     struct step step = {.collection = collection, .model = model};
     return run(&step, apply_drop, err);
-}
-
-/* ---- showing ---- */
-
-#define JOURNAL_SHOWN 50
-
-struct showing {
-    const struct inv_models *models;
-    struct inv_buf *out;
-    size_t count;
-};
-
-static const char *space_name(const struct inv_models *models, int64_t space) {
-    const struct inv_space *known = inv_models_space(models, space);
-    return known == NULL ? "" : known->name;
-}
-
-static const char *adapter_name(const struct inv_models *models, int64_t id) {
-    for (size_t i = 0; i < models->adapter_count; i++)
-        if (models->adapters[i]->id == id)
-            return models->adapters[i]->name;
-    return "";
-}
-
-static void put_string(struct inv_buf *out, const char *text) {
-    if (text[0] == '\0')
-        inv_buf_puts(out, "null");
-    else
-        inv_json_put_string(out, text, strlen(text));
-}
-
-static void put_place(const struct showing *showing, const char *key,
-                      const struct inv_upgrade_row *row) {
-    inv_buf_printf(showing->out, ",\"%s\":{\"state\":\"%s\",\"model\":", key,
-                   row->state[0] == '\0' ? "NONE" : row->state);
-    put_string(showing->out, space_name(showing->models, row->target));
-    inv_buf_puts(showing->out, ",\"adapter\":");
-    put_string(showing->out, adapter_name(showing->models, row->adapter));
-    inv_buf_putc(showing->out, '}');
-}
-
-static enum inv_status show_step(void *ctx, const struct inv_journal_row *row,
-                                 struct inv_err *err) {
-    struct showing *showing = ctx;
-    (void)err;
-    inv_buf_printf(
-        showing->out,
-        "%s{\"id\":%" PRId64 ",\"at_ms\":%" PRId64 ",\"action\":\"%s\"",
-        showing->count++ == 0 ? "" : ",", row->id, row->at_ms, row->action);
-    put_place(showing, "from", &row->before);
-    put_place(showing, "to", &row->after);
-    inv_buf_printf(showing->out,
-                   ",\"forced\":%s,\"note\":", row->forced ? "true" : "false");
-    inv_json_put_string(showing->out, row->note, strlen(row->note));
-    inv_buf_putc(showing->out, '}');
-    return INV_OK;
-}
-
-static const struct inv_stored_adapter *in_use(const struct inv_models *m) {
-    for (size_t i = 0; i < m->adapter_count; i++)
-        if (m->adapters[i]->id == m->adapter)
-            return m->adapters[i];
-    return NULL;
-}
-
-/* After a cutover the target is the gallery's, and all of it is covered. */
-static void put_coverage(const struct inv_models *models,
-                         const struct inv_view *view, struct inv_buf *out) {
-    struct inv_model_counts counts = inv_model_count(view, models->target);
-    inv_buf_printf(out,
-                   ",\"documents\":%zu,\"covered\":%zu,\"coverage\":%.4f,"
-                   "\"alone\":%zu",
-                   inv_view_live(view), counts.covered, counts.coverage,
-                   counts.alone);
-}
-
-enum inv_status inv_upgrade_show(struct inv_collection *collection,
-                                 struct inv_db *db, struct inv_buf *out,
-                                 struct inv_err *err) {
-    struct inv_view *view = NULL;
-    enum inv_status status = inv_collection_moment(collection, db, &view, err);
-    if (status != INV_OK) {
-        inv_ref_put(view);
-        return status;
-    }
-    const struct inv_models *m = inv_view_models(view);
-    const struct inv_stored_adapter *adapter = in_use(m);
-    const struct inv_space *old = NULL;
-    struct inv_err why_not;
-    struct undo undo;
-    status = find_undo(collection, db, m, &undo, err);
-    if (status != INV_OK) {
-        inv_ref_put(view);
-        return status;
-    }
-    bool back = check_undo(collection, m, &undo, &old, &why_not) == INV_OK;
-    struct showing showing = {.models = m, .out = out};
-    inv_buf_printf(
-        out, "{\"state\":\"%s\",\"model\":", inv_upgrade_state_name(m->state));
-    put_string(out, space_name(m, m->target));
-    inv_buf_puts(out, ",\"adapter\":");
-    put_string(out, adapter == NULL ? "" : adapter->name);
-    inv_buf_puts(out, ",\"query_model\":");
-    put_string(out, space_name(m, m->asks));
-    inv_buf_puts(out, ",\"gallery_model\":");
-    put_string(out, m->spaces[0].name);
-    put_coverage(m, view, out);
-    if (adapter != NULL && adapter->break_even <= 1)
-        inv_buf_printf(out, ",\"break_even\":%.4f", adapter->break_even);
-    else
-        inv_buf_puts(out, ",\"break_even\":null");
-    inv_buf_printf(out, ",\"degraded\":%s,\"can_roll_back\":%s,\"journal\":[",
-                   adapter != NULL && adapter->degraded ? "true" : "false",
-                   back ? "true" : "false");
-    status = inv_db_journal(db, collection->id, 0, JOURNAL_SHOWN, show_step,
-                            &showing, err);
-    inv_buf_puts(out, "]}");
-    inv_ref_put(view);
-    return status;
 }
