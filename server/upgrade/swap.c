@@ -408,13 +408,6 @@ static size_t vectors_in(struct inv_collection *c, int64_t space) {
     return vectors;
 }
 
-static bool has_adapter(const struct inv_models *models, int64_t id) {
-    for (size_t i = 0; i < models->adapter_count; i++)
-        if (models->adapters[i]->id == id)
-            return true;
-    return false;
-}
-
 enum inv_status inv_upgrade_check_undo(struct inv_collection *c,
                                        const struct inv_models *now,
                                        const struct inv_undo *undo,
@@ -426,17 +419,6 @@ enum inv_status inv_upgrade_check_undo(struct inv_collection *c,
                         "there is no step of an upgrade to roll back (state "
                         "%s)",
                         inv_upgrade_state_name(now->state));
-    const char *gone = NULL;
-    if (undo->target != 0 && inv_models_space(now, undo->target) == NULL)
-        gone = "model";
-    else if (undo->adapter != 0 && !has_adapter(now, undo->adapter))
-        gone = "adapter";
-    if (gone != NULL)
-        return inv_fail(err, INV_CONFLICT,
-                        "the %s of state %s, to which this rollback would come "
-                        "back, has been deleted: activate what is to answer, "
-                        "in mode shadow for the gallery's model",
-                        gone, undo->state);
     if (!undo->cutover)
         return INV_OK;
     *old = by_hash(now, undo->gallery);
