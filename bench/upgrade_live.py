@@ -2,6 +2,7 @@
 """Model upgrades as a client sees them: over HTTP, on real models.
 
 usage: bench/upgrade_live.py [cascade] [tokens] [swap] [--swaps N]
+       [--sets scifact,cranfield]
 
 cascade   minilm-l3 -> minilm-l6 on SciFact and Cranfield: the old model, the
           bridge, the cascade at N and coverage, in random order and in that of
@@ -440,13 +441,15 @@ def main():
     parser.add_argument("parts", nargs="*",
                         help="cascade, tokens, swap; all by default")
     parser.add_argument("--swaps", type=int, default=200)
+    parser.add_argument("--sets", default="scifact,cranfield",
+                        help="of cascade")
     args = parser.parse_args()
     parts = args.parts or ["cascade", "tokens", "swap"]
     report = Report("upgrade_live", "Model upgrades over HTTP")
     with Daemon() as daemon:
         client = Client(daemon)
         if "cascade" in parts:
-            for folder in ("scifact", "cranfield"):
+            for folder in args.sets.split(","):
                 part_cascade(report, client, folder)
         if "tokens" in parts:
             part_tokens(report, client)
