@@ -64,7 +64,7 @@ enum inv_status inv_vertices_add(struct inv_collection *collection,
                                  struct inv_db *db, size_t classes,
                                  const struct inv_query_row *queries,
                                  size_t count, struct inv_err *err) {
-    struct inv_intern table;
+    struct inv_intern table = {.count = 0};
     struct inv_arena arena;
     inv_arena_init(&arena, INV_REQUEST_ARENA_MAX);
     enum inv_status status =
