@@ -38,7 +38,7 @@ SEEN = 7
 TABLE = [("", "<34"), ("R@1", "8.4f"), ("mAP", "8.4f"),
          ("independent", "<12"), ("bench_simplex", "<13")]
 
-# R@1 and mAP: of an independent implementation (one sample), and of
+# R@1 and mAP: of an independent implementation, on samples of its own, and of
 # bench_simplex, the same without a daemon (ten samples), which is the bar.
 EXPECTED = {
     ("own", 1): ((.927, .663), (.927, .663)),
