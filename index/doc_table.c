@@ -5,13 +5,13 @@
  */
 #include "index/doc_table.h"
 
+#include "base/reserve.h"
+
 #include <stdlib.h>
-#include <sys/mman.h>
 
 static void table_release(void *self) {
     struct inv_doc_table *table = self;
-    if (table->memory != NULL)
-        munmap(table->memory, table->slots * sizeof(uint32_t));
+    inv_unreserve(table->memory, table->slots * sizeof(uint32_t));
     free(table);
 }
 
@@ -23,15 +23,12 @@ struct inv_doc_table *inv_doc_table_new(size_t cap) {
     table->slots = 16;
     while (table->slots < 2 * cap)
         table->slots *= 2;
-    void *p =
-        mmap(NULL, table->slots * sizeof(uint32_t), PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) {
+    table->memory = inv_reserve(table->slots * sizeof(uint32_t));
+    if (table->memory == NULL) {
         inv_ref_put(table);
         return NULL;
     }
-    table->memory = p;
-    table->entries = p;
+    table->entries = table->memory;
     return table;
 }
 

@@ -285,5 +285,6 @@ enum inv_status inv_gallery_forget_space(struct inv_gallery *gallery,
     next->space_count--;
     memmove(&next->spaces[at], &next->spaces[at + 1],
             (next->space_count - at) * sizeof next->spaces[0]);
+    next->spaces[next->space_count] = (struct inv_view_space){.space = 0};
     return INV_OK;
 }

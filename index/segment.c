@@ -10,11 +10,11 @@
 #include "base/kernels.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/reserve.h"
 #include "base/topk.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 void inv_encoding_prefix(const struct inv_encoding *encoding, float *code) {
     if (encoding->renormalize && encoding->ann_dim < encoding->code_dim)
@@ -33,12 +33,10 @@ size_t inv_segment_row_bytes(const struct inv_encoding *encoding) {
 static void segment_release(void *self) {
     struct inv_segment *segment = self;
     const struct inv_encoding *encoding = segment->encoding;
-    if (segment->fresh_ann != NULL)
-        munmap(segment->fresh_ann, segment->cap * encoding->ann_dim *
-                                       element(encoding->flat_dtype));
-    if (segment->fresh_codes != NULL)
-        munmap(segment->fresh_codes,
-               segment->cap * encoding->code_dim * sizeof(float));
+    inv_unreserve(segment->fresh_ann, segment->cap * encoding->ann_dim *
+                                          element(encoding->flat_dtype));
+    inv_unreserve(segment->fresh_codes,
+                  segment->cap * encoding->code_dim * sizeof(float));
     inv_ann_free(segment->ann);
     inv_file_unmap(segment->codes, segment->codes_bytes);
     struct inv_err err;
@@ -50,12 +48,6 @@ static void segment_release(void *self) {
     free(segment);
 }
 
-static void *reserve(size_t bytes) {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 enum inv_status inv_segment_new_fresh(struct inv_encoding *encoding, size_t cap,
                                       struct inv_segment **out,
                                       struct inv_err *err) {
@@ -65,12 +57,12 @@ enum inv_status inv_segment_new_fresh(struct inv_encoding *encoding, size_t cap,
     inv_ref_init(&segment->ref, segment_release);
     segment->encoding = inv_ref_get(encoding);
     segment->cap = cap < 1 ? 1 : cap;
-    segment->fresh_ann = reserve(segment->cap * encoding->ann_dim *
-                                 element(encoding->flat_dtype));
+    segment->fresh_ann = inv_reserve(segment->cap * encoding->ann_dim *
+                                     element(encoding->flat_dtype));
     bool whole = encoding->keep == INV_KEEP_ALWAYS;
     if (whole)
         segment->fresh_codes =
-            reserve(segment->cap * encoding->code_dim * sizeof(float));
+            inv_reserve(segment->cap * encoding->code_dim * sizeof(float));
     if (segment->fresh_ann == NULL || (whole && !segment->fresh_codes)) {
         inv_ref_put(segment);
         return inv_fail(err, INV_MEMORY,

@@ -4,11 +4,11 @@
  */
 #include "index/view.h"
 
+#include "base/reserve.h"
 #include "index/doc_table.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* ---- schema ---- */
 
@@ -89,12 +89,6 @@ const char *inv_entries_keep_id(struct inv_entries *entries, const char *id,
 
 /* ---- entries ---- */
 
-static void *reserve(size_t bytes) {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 static void entries_release(void *self) {
     struct inv_entries *entries = self;
     if (entries->rows != NULL) {
@@ -102,10 +96,9 @@ static void entries_release(void *self) {
                            entries->items[i].vseq != 0;
              i++)
             free(entries->rows[i]);
-        munmap(entries->rows, entries->cap * sizeof(struct inv_row *));
+        inv_unreserve(entries->rows, entries->cap * sizeof(struct inv_row *));
     }
-    if (entries->items != NULL)
-        munmap(entries->items, entries->cap * sizeof *entries->items);
+    inv_unreserve(entries->items, entries->cap * sizeof *entries->items);
     inv_ref_put(entries->ids);
     inv_ref_put(entries->docs);
     free(entries);
@@ -123,9 +116,9 @@ static struct inv_entries *entries_new(size_t cap, bool with_rows,
     entries->ids = ids == NULL ? ids_new() : inv_ref_get(ids);
     entries->docs =
         docs == NULL ? inv_doc_table_new(entries->cap) : inv_ref_get(docs);
-    entries->items = reserve(entries->cap * sizeof *entries->items);
+    entries->items = inv_reserve(entries->cap * sizeof *entries->items);
     if (with_rows)
-        entries->rows = reserve(entries->cap * sizeof(struct inv_row *));
+        entries->rows = inv_reserve(entries->cap * sizeof(struct inv_row *));
     if (entries->ids == NULL || entries->docs == NULL ||
         entries->items == NULL || (with_rows && entries->rows == NULL)) {
         inv_ref_put(entries);

@@ -22,6 +22,8 @@
 #include "index/segment.h"
 #include "index/vlog.h"
 
+#include <string.h>
+
 /* The indexed payload fields of a collection. */
 struct inv_schema {
     struct inv_ref ref;
@@ -37,6 +39,16 @@ struct inv_entry {
     uint32_t id_len;
     struct inv_place place;
 };
+
+/* By the bytes of their ids, a shorter one first: what equal scores are put in
+ * order by. As of qsort. */
+static inline int inv_entry_compare_ids(const struct inv_entry *a,
+                                        const struct inv_entry *b) {
+    size_t len = a->id_len < b->id_len ? a->id_len : b->id_len;
+    int order = memcmp(a->id, b->id, len);
+    return order != 0 ? order
+                      : (a->id_len > b->id_len) - (a->id_len < b->id_len);
+}
 
 struct inv_doc_table; /* from documents to entries */
 

@@ -55,7 +55,8 @@ CREATE TABLE adapters(
     report TEXT NOT NULL,             -- JSON
     backward BLOB NOT NULL,
     forward BLOB,                     -- NULL: there is none
-    backward_scores BLOB,             -- calibration of scores, raw f64
+    backward_scores BLOB,             -- calibration of scores: pairs of f64,
+                                      -- little-endian; NULL: none
     forward_scores BLOB,
     created_ms INTEGER NOT NULL,
     UNIQUE(collection, name));

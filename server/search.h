@@ -212,11 +212,11 @@ void inv_hits_best(const struct inv_view *view, struct inv_hit *hits,
                    size_t *count, size_t keep);
 
 /* Of scores. */
-struct inv_moments {
+struct inv_score_moments {
     size_t count;
     double mean, squares; /* sum of squared deviations */
 };
-void inv_moments_add(struct inv_moments *moments, double x);
+void inv_score_moments_add(struct inv_score_moments *moments, double x);
 
 /* Scores x of one space on the scale of another: to + (x - from) * slope. */
 struct inv_scale {
@@ -225,8 +225,8 @@ struct inv_scale {
 };
 /* By mean and deviation of both; where one has no deviation, a shift. Neither
  * may be empty. */
-struct inv_scale inv_scale_between(const struct inv_moments *from,
-                                   const struct inv_moments *to);
+struct inv_scale inv_scale_between(const struct inv_score_moments *from,
+                                   const struct inv_score_moments *to);
 double inv_scale_apply(const struct inv_scale *scale, double score);
 
 /* The lanes of a search; `own` is the one whose space is the query's (it may be

@@ -19,15 +19,15 @@
 
 /* ---- scales ---- */
 
-void inv_moments_add(struct inv_moments *moments, double x) {
+void inv_score_moments_add(struct inv_score_moments *moments, double x) {
     double step = x - moments->mean;
     moments->count++;
     moments->mean += step / (double)moments->count;
     moments->squares += step * (x - moments->mean);
 }
 
-struct inv_scale inv_scale_between(const struct inv_moments *from,
-                                   const struct inv_moments *to) {
+struct inv_scale inv_scale_between(const struct inv_score_moments *from,
+                                   const struct inv_score_moments *to) {
     double slope = from->squares > 0
                        ? sqrt(to->squares / (double)to->count /
                               (from->squares / (double)from->count))
@@ -84,13 +84,13 @@ static enum inv_status find_covered(struct inv_searching *lane,
 /* count 0: too few. */
 static struct inv_scale scale_of(const struct covered *covered,
                                  const struct inv_hit *list) {
-    struct inv_moments from = {.count = 0};
-    struct inv_moments to = {.count = 0};
+    struct inv_score_moments from = {.count = 0};
+    struct inv_score_moments to = {.count = 0};
     if (covered->count < COVERED_MIN)
         return (struct inv_scale){.count = 0};
     for (size_t i = 0; i < covered->count; i++) {
-        inv_moments_add(&from, (double)covered->hits[i].score);
-        inv_moments_add(&to, (double)list[covered->at[i]].score);
+        inv_score_moments_add(&from, (double)covered->hits[i].score);
+        inv_score_moments_add(&to, (double)list[covered->at[i]].score);
     }
     return inv_scale_between(&from, &to);
 }

@@ -146,9 +146,11 @@ inv_lanes_open(struct inv_lanes *lanes, const struct inv_searching *gallery,
  *   maps alone                   .475 .459 .552 .627
  *   10 of the list's 100 alone   .483 .482 .547 .592
  *   both                         .486 .482 .575 .628
- *   documents at large (256)     .485 .487 .573 .633   (64: .478 .467 .549
- * .627) best scores of both lists    .390 .422 .558 .573 scores as they are
- * .473 .451 .386 .258 l3 -> l6 and l6 -> e5 rank them alike, except that maps
+ *   documents at large, 256      .485 .487 .573 .633
+ *   documents at large, 64       .478 .467 .549 .627
+ *   best scores of both lists    .390 .422 .558 .573
+ *   scores as they are           .473 .451 .386 .258
+ * l3 -> l6 and l6 -> e5 rank them alike, except that maps
  * are ahead of documents at large there (.450 against .431 at 10 %, l6 -> e5).
  */
 #define COVERED_HALF 10
@@ -157,7 +159,7 @@ inv_lanes_open(struct inv_lanes *lanes, const struct inv_searching *gallery,
 #define BACKGROUND_MIN 16
 
 static enum inv_status background(struct inv_searching *lane,
-                                  struct inv_moments *out,
+                                  struct inv_score_moments *out,
                                   struct inv_err *err) {
     struct inv_hit hits[BACKGROUND];
     const struct inv_view *view = lane->view;
@@ -186,10 +188,10 @@ static enum inv_status background(struct inv_searching *lane,
     }
     enum inv_status status = inv_search_score(
         lane, (uint32_t)lane->settings->dim, hits, count, &damaged, err);
-    *out = (struct inv_moments){.count = 0};
+    *out = (struct inv_score_moments){.count = 0};
     for (size_t i = 0; status == INV_OK && i < count; i++)
         if (!isnan(hits[i].score))
-            inv_moments_add(out, (double)hits[i].score);
+            inv_score_moments_add(out, (double)hits[i].score);
     return status;
 }
 
@@ -222,7 +224,7 @@ static enum inv_status find_prior(struct inv_searching *lane,
                                   struct inv_searching *list, bool native,
                                   struct prior *out, struct inv_err *err) {
     const struct inv_bridge *to = native ? NULL : list->bridge;
-    struct inv_moments here, there;
+    struct inv_score_moments here, there;
     *out =
         (struct prior){.kind = INV_CARRY_MAP, .from = lane->bridge, .to = to};
     if (has_map(lane->bridge) && has_map(to))

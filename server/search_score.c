@@ -18,11 +18,7 @@ static int compare_ids(const struct inv_view *view, const struct inv_hit *a,
                        const struct inv_hit *b) {
     const struct inv_entry *x = &view->parts[a->part].entries->items[a->entry];
     const struct inv_entry *y = &view->parts[b->part].entries->items[b->entry];
-    size_t len = x->id_len < y->id_len ? x->id_len : y->id_len;
-    int order = memcmp(x->id, y->id, len);
-    if (order != 0)
-        return order;
-    return (x->id_len > y->id_len) - (x->id_len < y->id_len);
+    return inv_entry_compare_ids(x, y);
 }
 
 static int best_first(const void *a, const void *b, void *view) {

@@ -49,6 +49,27 @@ void inv_score_map_quantiles(struct inv_score_map *map, double *from,
     inv_score_map_init(map, a, b, knots);
 }
 
+size_t inv_score_map_write(const struct inv_score_map *map, double *out) {
+    for (size_t i = 0; i < map->count; i++) {
+        out[2 * i] = map->from[i];
+        out[2 * i + 1] = map->to[i];
+    }
+    return 2 * map->count;
+}
+
+void inv_score_map_read(struct inv_score_map *map, const double *numbers,
+                        size_t count) {
+    double from[INV_SCORE_KNOTS];
+    double to[INV_SCORE_KNOTS];
+    size_t knots =
+        count % 2 == 0 && count / 2 <= INV_SCORE_KNOTS ? count / 2 : 0;
+    for (size_t i = 0; i < knots; i++) {
+        from[i] = numbers[2 * i];
+        to[i] = numbers[2 * i + 1];
+    }
+    inv_score_map_init(map, from, to, knots);
+}
+
 static double along(const double *x, const double *y, size_t count,
                     double value) {
     if (count == 0)

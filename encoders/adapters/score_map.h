@@ -27,6 +27,12 @@ void inv_score_map_quantiles(struct inv_score_map *map, double *from,
                              double *to, size_t count);
 /* Beyond the ends the line goes on as it came. Strictly ascending. */
 double inv_score_map_apply(const struct inv_score_map *map, double score);
+/* As numbers that can be kept: `from` and `to` of one knot after the other into
+ * out (room for 2 x INV_SCORE_KNOTS); returns how many. */
+size_t inv_score_map_write(const struct inv_score_map *map, double *out);
+/* The map of `count` such numbers; what cannot be one is the identity. */
+void inv_score_map_read(struct inv_score_map *map, const double *numbers,
+                        size_t count);
 /* The other way: invert(apply(x)) is x but for rounding. */
 double inv_score_map_invert(const struct inv_score_map *map, double score);
 

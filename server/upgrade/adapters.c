@@ -68,6 +68,9 @@ static enum inv_status apply_add(void *ctx, struct inv_db *db,
     enum inv_status status = pick_name(now, a, add->name, err);
     if (status != INV_OK)
         return status;
+    double scores[2 * INV_SCORE_KNOTS];
+    size_t numbers =
+        a->scores == NULL ? 0 : inv_score_map_write(a->scores, scores);
     struct inv_adapter_row row = {
         .name = add->name,
         .from = a->from,
@@ -82,8 +85,8 @@ static enum inv_status apply_add(void *ctx, struct inv_db *db,
         .backward_len = add->backward.len,
         .forward = add->forward.len > 0 ? add->forward.data : NULL,
         .forward_len = add->forward.len,
-        .backward_scores = a->scores,
-        .backward_scores_len = a->scores != NULL ? sizeof *a->scores : 0,
+        .backward_scores = numbers > 0 ? scores : NULL,
+        .backward_scores_len = numbers * sizeof *scores,
         .created_ms = inv_wall_ms()};
     return inv_db_add_adapter(db, add->collection->id, &row, err);
 }

@@ -201,10 +201,7 @@ struct candidate {
 static bool before(const struct candidate *x, const struct candidate *y) {
     if (x->worth != y->worth)
         return x->worth > y->worth;
-    size_t len = x->entry->id_len < y->entry->id_len ? x->entry->id_len
-                                                     : y->entry->id_len;
-    int order = memcmp(x->entry->id, y->entry->id, len);
-    return order != 0 ? order < 0 : x->entry->id_len < y->entry->id_len;
+    return inv_entry_compare_ids(x->entry, y->entry) < 0;
 }
 
 static int best_first(const void *a, const void *b) {

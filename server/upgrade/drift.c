@@ -39,15 +39,6 @@ void inv_drift_free(struct inv_drift *drift) {
     free(drift);
 }
 
-/* The adapter in use, or NULL. */
-static const struct inv_stored_adapter *
-adapter_in_use(const struct inv_models *models) {
-    for (size_t i = 0; i < models->adapter_count; i++)
-        if (models->adapters[i]->id == models->adapter)
-            return models->adapters[i];
-    return NULL;
-}
-
 /* Under the lock: another adapter begins with an empty ring. */
 static void follow(struct inv_drift *drift,
                    const struct inv_stored_adapter *adapter) {
@@ -195,7 +186,8 @@ void inv_drift_note(struct inv_collection *collection, int64_t space,
                     const struct inv_beside *items, size_t count) {
     struct inv_view *view = inv_gallery_view(collection->gallery);
     const struct inv_models *models = inv_view_models(view);
-    const struct inv_stored_adapter *adapter = adapter_in_use(models);
+    const struct inv_stored_adapter *adapter =
+        inv_models_adapter_of(models, models->adapter);
     struct inv_db *db = NULL;
     struct inv_err err = {0};
     if (adapter == NULL || adapter->from != space ||
@@ -226,8 +218,9 @@ void inv_drift_note(struct inv_collection *collection, int64_t space,
 
 struct inv_drift_state inv_drift_state(struct inv_collection *collection) {
     struct inv_view *view = inv_gallery_view(collection->gallery);
+    const struct inv_models *models = inv_view_models(view);
     const struct inv_stored_adapter *adapter =
-        adapter_in_use(inv_view_models(view));
+        inv_models_adapter_of(models, models->adapter);
     struct inv_drift_state state = {.pairs = 0};
     struct inv_drift *drift = collection->drift;
     pthread_mutex_lock(&drift->lock);

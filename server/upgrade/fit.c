@@ -51,13 +51,18 @@ static enum inv_status gather(const struct inv_work *work, const char *request,
     return status;
 }
 
+/* Kinds that are solvers of lambda_orthogonal to a client. */
+static bool is_lambda(enum inv_adapter_kind kind) {
+    return kind == INV_ADAPTER_PATH || kind == INV_ADAPTER_CONTRASTIVE ||
+           kind == INV_ADAPTER_PAPER;
+}
+
 /* "new@2-to-old@1-lambda_orthogonal-path-0.2" */
 static void propose_name(const struct inv_fit_request *request,
                          const struct inv_fit_result *result, char *out,
                          size_t size) {
     enum inv_adapter_kind kind = result->method.kind;
-    bool lambda = kind == INV_ADAPTER_PATH || kind == INV_ADAPTER_CONTRASTIVE ||
-                  kind == INV_ADAPTER_PAPER;
+    bool lambda = is_lambda(kind);
     int len = snprintf(out, size, "%s-to-%s-%s%s", request->from->name,
                        request->to->name, lambda ? "lambda_orthogonal-" : "",
                        inv_adapter_kind_name(kind));
@@ -93,8 +98,7 @@ static enum inv_status store(const struct inv_work *work, const char *text,
                              const struct inv_buf *report,
                              char name[INV_NAME_MAX + 1], struct inv_err *err) {
     enum inv_adapter_kind kind = result->method.kind;
-    bool lambda = kind == INV_ADAPTER_PATH || kind == INV_ADAPTER_CONTRASTIVE ||
-                  kind == INV_ADAPTER_PAPER;
+    bool lambda = is_lambda(kind);
     char proposal[4 * INV_MODEL_NAME_MAX + 64];
     propose_name(request, result, proposal, sizeof proposal);
     if (work->progress(work->ctx, "store", 0, 1))

@@ -187,13 +187,8 @@ static enum inv_status number_of(struct labels *labels,
     char room[64];
     const char *text;
     size_t len = label_text(value, room, sizeof room, &text);
-    *number = inv_intern_find(&labels->classes, text, len);
-    if (*number != INV_INTERN_NONE)
-        return INV_OK;
-    text = inv_arena_strndup(&labels->input->arena, text, len);
-    if (text == NULL)
-        return inv_fail(err, INV_MEMORY, "out of memory for labels");
-    return inv_intern_add(&labels->classes, text, len, number, err);
+    return inv_intern_keep(&labels->classes, &labels->input->arena, text, len,
+                           number, err);
 }
 
 /* Both lists ascend by doc; the catalog has a row for every space. */

@@ -57,12 +57,8 @@ static enum inv_status take_slice(struct gathering *g, const char *label,
                                   struct inv_err *err) {
     const char *text = label == NULL ? "" : label;
     uint32_t number = 0;
-    size_t len = strlen(text);
-    text = inv_arena_strndup(&g->in->arena, text, len);
-    if (text == NULL)
-        return inv_fail(err, INV_MEMORY, "out of memory for labels");
-    enum inv_status status =
-        inv_intern_add(&g->slices, text, len, &number, err);
+    enum inv_status status = inv_intern_keep(&g->slices, &g->in->arena, text,
+                                             strlen(text), &number, err);
     inv_buf_append(&g->slice, &number, sizeof number);
     g->any_slice = g->any_slice || label != NULL;
     return status;

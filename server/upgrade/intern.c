@@ -80,3 +80,17 @@ enum inv_status inv_intern_add(struct inv_intern *table, const char *text,
     *number = table->slots[slot] - 1;
     return INV_OK;
 }
+
+enum inv_status inv_intern_keep(struct inv_intern *table,
+                                struct inv_arena *arena, const char *text,
+                                size_t len, uint32_t *number,
+                                struct inv_err *err) {
+    *number = inv_intern_find(table, text, len);
+    if (*number != INV_INTERN_NONE)
+        return INV_OK;
+    text = inv_arena_strndup(arena, text, len);
+    if (text == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for %zu texts",
+                        table->count + 1);
+    return inv_intern_add(table, text, len, number, err);
+}

@@ -5,6 +5,7 @@
 #ifndef INV_SERVER_UPGRADE_INTERN_H
 #define INV_SERVER_UPGRADE_INTERN_H
 
+#include "base/arena.h"
 #include "base/status.h"
 
 #include <stdint.h>
@@ -30,5 +31,11 @@ uint32_t inv_intern_find(const struct inv_intern *table, const char *text,
 enum inv_status inv_intern_add(struct inv_intern *table, const char *text,
                                size_t len, uint32_t *number,
                                struct inv_err *err) INV_MUST_USE;
+/* The same of a text that does not live on: it is copied into the arena when
+ * it is new. */
+enum inv_status inv_intern_keep(struct inv_intern *table,
+                                struct inv_arena *arena, const char *text,
+                                size_t len, uint32_t *number,
+                                struct inv_err *err) INV_MUST_USE;
 
 #endif

@@ -107,6 +107,14 @@ inv_models_adapter(const struct inv_models *models, const char *name) {
     return NULL;
 }
 
+const struct inv_stored_adapter *
+inv_models_adapter_of(const struct inv_models *models, int64_t id) {
+    for (size_t i = 0; i < models->adapter_count; i++)
+        if (models->adapters[i]->id == id)
+            return models->adapters[i];
+    return NULL;
+}
+
 /* The direction of an adapter that goes this way, or NULL. */
 static const struct inv_bridge *way(const struct inv_stored_adapter *adapter,
                                     int64_t from, int64_t to) {
@@ -234,8 +242,12 @@ static enum inv_status read_bridge(const void *bytes, size_t len,
                                    struct inv_err *err) {
     if (bytes == NULL || len == 0)
         return INV_OK;
-    if (scores_len == sizeof bridge->scores)
-        memcpy(&bridge->scores, scores, sizeof bridge->scores);
+    double numbers[2 * INV_SCORE_KNOTS];
+    size_t count = scores_len / sizeof *numbers;
+    if (scores_len > 0 && scores_len <= sizeof numbers) {
+        memcpy(numbers, scores, scores_len);
+        inv_score_map_read(&bridge->scores, numbers, count);
+    }
     return inv_adapter_read(bytes, len, NULL, &bridge->adapter, NULL, err);
 }
 
@@ -267,6 +279,7 @@ static enum inv_status read_adapter(const struct inv_adapter_row *row,
     return status;
 }
 
+/* A new reference to what the picture before has loaded. */
 static struct inv_stored_adapter *known(const struct inv_models *before,
                                         int64_t id) {
     for (size_t i = 0; before != NULL && i < before->adapter_count; i++)

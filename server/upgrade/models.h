@@ -103,6 +103,10 @@ void inv_models_names(const struct inv_models *models, char *out, size_t size);
 const struct inv_stored_adapter *
 inv_models_adapter(const struct inv_models *models, const char *name);
 
+/* By its row (0: NULL). */
+const struct inv_stored_adapter *
+inv_models_adapter_of(const struct inv_models *models, int64_t id);
+
 /* The bridge to use from one space to another: that of the adapter in use,
  * else of the newest one that was not refused; NULL: there is none. */
 const struct inv_bridge *inv_models_bridge(const struct inv_models *models,

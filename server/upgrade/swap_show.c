@@ -23,10 +23,8 @@ static const char *space_name(const struct inv_models *models, int64_t space) {
 }
 
 static const char *adapter_name(const struct inv_models *models, int64_t id) {
-    for (size_t i = 0; i < models->adapter_count; i++)
-        if (models->adapters[i]->id == id)
-            return models->adapters[i]->name;
-    return "";
+    const struct inv_stored_adapter *known = inv_models_adapter_of(models, id);
+    return known == NULL ? "" : known->name;
 }
 
 static void put_string(struct inv_buf *out, const char *text) {
@@ -63,13 +61,6 @@ static enum inv_status show_step(void *ctx, const struct inv_journal_row *row,
     return INV_OK;
 }
 
-static const struct inv_stored_adapter *in_use(const struct inv_models *m) {
-    for (size_t i = 0; i < m->adapter_count; i++)
-        if (m->adapters[i]->id == m->adapter)
-            return m->adapters[i];
-    return NULL;
-}
-
 /* After a cutover the target is the gallery's, and all of it is covered. */
 static void put_coverage(const struct inv_models *models,
                          const struct inv_view *view, struct inv_buf *out) {
@@ -91,7 +82,8 @@ enum inv_status inv_upgrade_show(struct inv_collection *collection,
         return status;
     }
     const struct inv_models *m = inv_view_models(view);
-    const struct inv_stored_adapter *adapter = in_use(m);
+    const struct inv_stored_adapter *adapter =
+        inv_models_adapter_of(m, m->adapter);
     const struct inv_space *old = NULL;
     struct inv_err why_not;
     struct inv_undo undo;

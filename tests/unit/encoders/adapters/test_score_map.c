@@ -49,7 +49,7 @@ START_TEST(knots_that_do_not_ascend_are_left_out) {
     ck_assert_double_eq_tol(inv_score_map_apply(&map, 0), .4, 1e-12);
     check_monotone(&map);
     inv_score_map_init(&map, from, to, 0); /* none: the identity */
-    ck_assert_double_eq_tol(inv_score_map_apply(&map, .3), .3, 0.1);
+    ck_assert_double_eq_tol(inv_score_map_apply(&map, .3), .3, 1e-12);
     check_monotone(&map);
 }
 END_TEST
@@ -81,10 +81,32 @@ START_TEST(quantiles_find_a_planted_scale) {
 }
 END_TEST
 
+START_TEST(what_was_written_is_read_and_nothing_else) {
+    static const double from[] = {.1, .3, .5}, to[] = {.2, .4, .8};
+    double numbers[2 * INV_SCORE_KNOTS + 2] = {0};
+    struct inv_score_map map, again;
+    inv_score_map_init(&map, from, to, 3);
+    ck_assert_uint_eq(inv_score_map_write(&map, numbers), 6);
+    ck_assert_double_eq(numbers[4], .5);
+    ck_assert_double_eq(numbers[5], .8);
+    inv_score_map_read(&again, numbers, 6);
+    ck_assert_mem_eq(&again, &map, sizeof map);
+    inv_score_map_read(&again, numbers, 5); /* half a knot */
+    ck_assert_uint_eq(again.count, 0);
+    inv_score_map_read(&again, numbers, 2 * INV_SCORE_KNOTS + 2);
+    ck_assert_uint_eq(again.count, 0);
+    numbers[2] = NAN;
+    inv_score_map_read(&again, numbers, 6);
+    ck_assert_uint_eq(again.count, 2);
+    check_monotone(&again);
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("score_map");
     tcase_add_test(tests, it_goes_through_its_knots_and_on_beyond_them);
     tcase_add_test(tests, knots_that_do_not_ascend_are_left_out);
     tcase_add_test(tests, quantiles_find_a_planted_scale);
+    tcase_add_test(tests, what_was_written_is_read_and_nothing_else);
     return run_suite("score_map", tests);
 }

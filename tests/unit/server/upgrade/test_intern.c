@@ -56,12 +56,36 @@ START_TEST(texts_are_told_apart_by_length_and_by_every_byte) {
 }
 END_TEST
 
+START_TEST(a_kept_text_outlives_what_it_was_read_from) {
+    struct inv_intern table = {.count = 0};
+    struct inv_arena arena;
+    char text[] = "ab";
+    uint32_t number = 7;
+    inv_arena_init(&arena, 1 << 16);
+    for (uint32_t round = 0; round < 2; round++)
+        for (uint32_t i = 0; i < 2; i++) {
+            text[1] = (char)('b' + i);
+            ck_assert_int_eq(
+                inv_intern_keep(&table, &arena, text, 2, &number, NULL),
+                INV_OK);
+            ck_assert_uint_eq(number, i);
+        }
+    memset(text, 'x', 2);
+    ck_assert_uint_eq(inv_intern_find(&table, "ab", 2), 0);
+    ck_assert_uint_eq(inv_intern_find(&table, "ac", 2), 1);
+    ck_assert_uint_eq(table.count, 2);
+    inv_intern_release(&table);
+    inv_arena_release(&arena);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("intern");
     TCase *tcase = tcase_create("intern");
     tcase_add_test(tcase,
                    texts_are_numbered_in_the_order_they_come_and_found_again);
     tcase_add_test(tcase, texts_are_told_apart_by_length_and_by_every_byte);
+    tcase_add_test(tcase, a_kept_text_outlives_what_it_was_read_from);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
