@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "server/upgrade/swap.h"
 
 #include <inttypes.h>
@@ -64,6 +65,12 @@ static enum inv_status set_name(struct inv_settings *s, const char *name,
                         "name and revision have 1 to %d bytes each, got %zu "
                         "and %zu",
                         INV_MODEL_NAME_MAX, len, strlen(mark + 1));
+    size_t bad = 0;
+    if (!inv_utf8_valid(name, strlen(name), &bad)) /* settings are JSON */
+        return inv_fail(err, INV_INVALID,
+                        "a model's name and revision are UTF-8: byte %zu of "
+                        "%zu is not",
+                        bad + 1, strlen(name));
     memcpy(s->model, name, len);
     s->model[len] = '\0';
     memcpy(s->revision, mark + 1, strlen(mark + 1) + 1);

@@ -142,6 +142,8 @@ START_TEST(a_registration_that_does_not_fit_is_refused) {
             "name@revision|m");
     refused("PUT", ONE "/models/m@2@3", "{\"dim\":3}", 400, "invalid_request",
             NULL, "name@revision|m@2@3");
+    refused("PUT", ONE "/models/x@%c0%80", "{\"dim\":3}", 400,
+            "invalid_request", NULL, "UTF-8|byte 3 of 4");
     refused("PUT", ONE "/models/@2", "{\"dim\":3}", 400, "invalid_request",
             NULL, "name@revision");
     refused("PUT", M2, "[]", 400, "invalid_request", NULL, "object|an array");
