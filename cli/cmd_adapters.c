@@ -301,8 +301,10 @@ static int run_import(struct inv_cli *cli, struct inv_args *args) {
     struct import_options o = {.name = NULL};
     const struct inv_option options[] = {
         {"name", INV_OPTION_TEXT, "NAME", "of the adapter", &o.name},
-        {"from", INV_OPTION_TEXT, "NAME@REV", "the new model", &o.from},
-        {"to", INV_OPTION_TEXT, "NAME@REV", "the old model", &o.to},
+        {"from", INV_OPTION_TEXT, "NAME@REV",
+         "the new model (as the file says)", &o.from},
+        {"to", INV_OPTION_TEXT, "NAME@REV", "the old model (as the file says)",
+         &o.to},
     };
     int exit;
     if (!inv_options_parse(cli, args, options, sizeof options / sizeof *options,

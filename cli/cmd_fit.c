@@ -210,9 +210,9 @@ static int run(struct inv_cli *cli, struct inv_args *args) {
          "pairs do)",
          &o.held_out},
         {"seed", INV_OPTION_UINT, "N", "of everything random (0)", &o.seed},
-        {"from", INV_OPTION_TEXT, "SPACE", "name of the new space",
-         &o.how.from},
-        {"to", INV_OPTION_TEXT, "SPACE", "name of the old space", &o.how.to},
+        {"from", INV_OPTION_TEXT, "SPACE",
+         "the new model, NAME@REV where a daemon is to import it", &o.how.from},
+        {"to", INV_OPTION_TEXT, "SPACE", "the old model", &o.how.to},
         {"o", INV_OPTION_TEXT, "FILE",
          "write the chosen adapter: .npz or .safetensors", &o.out},
     };

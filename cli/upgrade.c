@@ -197,6 +197,12 @@ static int sample(struct inv_upgrade_run *run) {
         inv_backfill_tell(&run->backfill, &told);
         inv_upgrade_say(run, INV_STEP_SAMPLE, "%s",
                         told.failed ? "sent" : told.data);
+        if (!run->interrupted && have == 0 && run->backfill.stored == 0 &&
+            run->backfill.unchanged == 0)
+            exit = inv_cli_failed("no document of \"%s\" has a vector of %s "
+                                  "now: do the ids of the vectors belong to "
+                                  "this collection?",
+                                  o->collection, o->model);
     }
     inv_buf_release(&told);
     return exit;

@@ -85,6 +85,7 @@ static void take_vectors(const char *body) {
     inv_json *tree = NULL;
     const inv_json *list;
     int stored = 0;
+    int known = 0;
     if (inv_json_parse_plain(body, strlen(body), &tree, NULL) != INV_OK) {
         d.status = 400;
         return;
@@ -99,6 +100,7 @@ static void take_vectors(const char *body) {
         n = strtoul(id + 1, NULL, 10);
         if (n >= DOCUMENTS)
             continue;
+        known++;
         stored += !d.covered[n];
         d.covered[n] = true;
         d.order[d.order_count++ % DOCUMENTS] = (int)n;
@@ -107,7 +109,7 @@ static void take_vectors(const char *body) {
     inv_buf_printf(&d.out,
                    "{\"stored\":%d,\"unchanged\":%d,\"errors\":[],\"coverage\":"
                    "%.6f}",
-                   stored, (int)count - stored, coverage());
+                   stored, known - stored, coverage());
 }
 
 static void put_adapter(const char *name) {
@@ -418,6 +420,22 @@ START_TEST(a_file_of_the_sample_alone_is_posted_whole_and_no_more) {
 }
 END_TEST
 
+START_TEST(a_file_of_other_ids_ends_before_the_fit) {
+    FILE *file = fopen(ids, "w");
+    const size_t shape[2] = {3, DIM};
+    const float rows[6] = {1, 2, 3, 4, 5, 6};
+    struct inv_err err;
+    ck_assert_ptr_nonnull(file);
+    fputs("x20\nx3\nx11\n", file);
+    fclose(file);
+    ck_assert_int_eq(inv_npy_write(npy, INV_NPY_F32, rows, 2, shape, &err),
+                     INV_OK);
+    options.queries = (struct inv_upgrade_query_files){.new_queries = NULL};
+    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_FAILED);
+    ck_assert_uint_eq(d.fits, 0);
+}
+END_TEST
+
 START_TEST(another_upgrade_under_way_is_not_disturbed) {
     options.last = INV_STEP_ACTIVATE;
     ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
@@ -472,6 +490,7 @@ int main(void) {
     tcase_add_test(tests, cascade_only_waits_in_shadow_for_the_break_even);
     tcase_add_test(tests,
                    a_file_of_the_sample_alone_is_posted_whole_and_no_more);
+    tcase_add_test(tests, a_file_of_other_ids_ends_before_the_fit);
     tcase_add_test(tests, another_upgrade_under_way_is_not_disturbed);
     tcase_add_test(tests, a_backfill_stops_at_the_fraction_and_goes_on_later);
     suite_add_tcase(suite, tests);
