@@ -113,8 +113,10 @@ static void put_head(const inv_json *adapter, struct inv_buf *out) {
                 inv_field_of(report, "new_new"));
     inv_buf_putc(out, '\n');
     if (covered < all) {
-        inv_buf_printf(out, "among the %s documents with both vectors",
-                       inv_text_count(documents, covered));
+        inv_buf_printf(
+            out, "over the %s with both vectors, %s queries",
+            inv_text_count(documents, covered),
+            inv_text_count(queries, inv_uint_of(report, "covered_queries")));
         put_own(out, ": ", inv_text_of(adapter, "to"),
                 inv_field_of(report, "old_covered"));
         put_own(out, ", ", inv_text_of(adapter, "from"),

@@ -182,7 +182,9 @@ static enum inv_status take_report(struct table *t,
         t->shown = adapter;
         if (!inv_report_number(report, "update_gain", NULL, &t->gain))
             t->gain = (double)NAN;
-        if (!number_at(report, "queries", NULL, &t->queries))
+        /* Those that a document with both vectors answers. */
+        if (!number_at(report, "covered_queries", NULL, &t->queries) &&
+            !number_at(report, "queries", NULL, &t->queries))
             t->queries = 0;
     }
     inv_json_free(report);

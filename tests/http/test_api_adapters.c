@@ -536,6 +536,15 @@ START_TEST(compatibility_shows_what_reports_measured_and_null_elsewhere) {
 }
 END_TEST
 
+START_TEST(compatibility_counts_the_queries_that_it_rests_on) {
+    planted_vectors(&api, "m@2", 0, 40, PLANTED_ROTATED, 0);
+    planted_queries(&api, 0, 60, PLANTED_ROTATED, true, true);
+    fit(PROCRUSTES);
+    api_ok(&api, "GET", PLANTED "/compatibility", NULL);
+    ck_assert_int_eq(api_int(&api, "/queries"), 40);
+}
+END_TEST
+
 int main(void) {
     const TTest *const tests[] = {
         a_rotation_is_found_and_may_be_activated,
@@ -557,6 +566,7 @@ int main(void) {
         an_adapter_in_use_is_not_removed,
         what_a_rollback_would_come_back_to_is_not_removed,
         compatibility_shows_what_reports_measured_and_null_elsewhere,
+        compatibility_counts_the_queries_that_it_rests_on,
     };
     return api_run_tests("adapters", tests, sizeof tests / sizeof *tests, setup,
                          teardown);

@@ -196,6 +196,20 @@ START_TEST(the_usual_methods_fit_into_80_columns) {
 }
 END_TEST
 
+START_TEST(of_a_part_it_says_how_many_queries_that_rests_on) {
+    inv_json *a =
+        parse("{\"from\":\"m@2\",\"to\":\"m@1\",\"report\":{\"documents\":5183,"
+              "\"covered\":2000,\"queries\":300,\"covered_queries\":126,"
+              "\"old_covered\":{\"ndcg10\":0.4776},\"new_new\":{\"ndcg10\":"
+              "0.5795}}}");
+    inv_upgrade_table((const inv_json *const[]){a}, 1, NULL, &out);
+    ck_assert_ptr_nonnull(strstr(out.data,
+                                 "over the 2,000 with both vectors, 126 "
+                                 "queries: m@1 0.4776, m@2 0.5795\n"));
+    inv_json_free(a);
+}
+END_TEST
+
 START_TEST(only_another_verdict_than_that_of_the_chosen_is_explained) {
     inv_json *list[] = {adapter("ridge", "REFUSE", "ridge", 0, .50),
                         adapter("path:0.1", "CASCADE_ONLY", "path", .1, .54),
@@ -277,6 +291,7 @@ int main(void) {
     tcase_add_test(tests, what_the_gate_permits_weighs_more_than_quality);
     tcase_add_test(tests, the_table_says_verdict_and_numbers);
     tcase_add_test(tests, the_usual_methods_fit_into_80_columns);
+    tcase_add_test(tests, of_a_part_it_says_how_many_queries_that_rests_on);
     tcase_add_test(tests,
                    only_another_verdict_than_that_of_the_chosen_is_explained);
     tcase_add_test(tests, a_matrix_has_queries_down_and_indexes_across);
