@@ -44,12 +44,11 @@ static const char *mode_for(const struct inv_upgrade_run *run) {
 
 static const char *explain(const char *mode) {
     return strcmp(mode, "shadow") == 0
-               ? "the old model answers until enough documents have a vector "
-                 "of the new one"
+               ? "the old model answers until enough documents have new "
+                 "vectors"
            : strcmp(mode, "bridge") == 0
                ? "the new model's queries, adapted to the old vectors"
-               : "the new model's queries, adapted; what has a new vector is "
-                 "ranked by it";
+               : "adapted queries; hits with a new vector are ranked by it";
 }
 
 /* What a yes leads to: from shadow the backfill goes on to the cascade. */
@@ -118,8 +117,10 @@ int inv_step_activate(struct inv_upgrade_run *run) {
     exit = swap(run, mode, o->force);
     if (exit != INV_EXIT_OK)
         return exit;
-    inv_upgrade_say(run, INV_STEP_ACTIVATE, "%s: %s (back: invar rollback %s)",
-                    run->migration.state, explain(mode), o->collection);
+    inv_upgrade_say(run, INV_STEP_ACTIVATE, "%s: %s", run->migration.state,
+                    explain(mode));
+    inv_upgrade_say(run, INV_STEP_ACTIVATE, "to go back: invar rollback %s",
+                    o->collection);
     return INV_EXIT_OK;
 }
 
@@ -224,7 +225,7 @@ int inv_step_cutover(struct inv_upgrade_run *run) {
                     run->migration.state, run->migration.gallery_model);
     inv_upgrade_next(run,
                      "to go back: invar rollback %s\n"
-                     "to free the old vectors (then there is no way back): "
+                     "to free the old vectors, with no way back: "
                      "invar models %s drop %s",
                      o->collection, o->collection, old);
     run->finished = true;
