@@ -162,6 +162,18 @@ static void say_no_vectors(struct inv_upgrade_run *run) {
                      o->collection, o->model);
 }
 
+/* have: documents that had a vector before. Nothing stored at all is a mistake:
+ * the ids of another corpus, most likely. */
+static int check_stored(const struct inv_upgrade_run *run, uint64_t have) {
+    const struct inv_backfill *b = &run->backfill;
+    if (run->interrupted || have > 0 || b->stored > 0 || b->unchanged > 0)
+        return INV_EXIT_OK;
+    return inv_cli_failed(
+        "no document of \"%s\" has a vector of %s now: do the "
+        "ids of the vectors belong to this collection?",
+        run->o->collection, run->o->model);
+}
+
 static int sample(struct inv_upgrade_run *run) {
     const struct inv_upgrade_options *o = run->o;
     enum inv_backfill_end end = INV_BACKFILL_REACHED;
@@ -197,12 +209,7 @@ static int sample(struct inv_upgrade_run *run) {
         inv_backfill_tell(&run->backfill, &told);
         inv_upgrade_say(run, INV_STEP_SAMPLE, "%s",
                         told.failed ? "sent" : told.data);
-        if (!run->interrupted && have == 0 && run->backfill.stored == 0 &&
-            run->backfill.unchanged == 0)
-            exit = inv_cli_failed("no document of \"%s\" has a vector of %s "
-                                  "now: do the ids of the vectors belong to "
-                                  "this collection?",
-                                  o->collection, o->model);
+        exit = check_stored(run, have);
     }
     inv_buf_release(&told);
     return exit;
