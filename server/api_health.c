@@ -154,8 +154,9 @@ INV_HANDLER(inv_api_metrics) {
         inv_ref_put(list[i]);
     }
     free(list);
-    if (app->http != NULL)
-        inv_gauge_set(&queue, (double)inv_http_queue_depth(app->http));
+    const struct inv_http *http = app->http;
+    if (http != NULL)
+        inv_gauge_set(&queue, (double)inv_http_queue_depth(http));
     inv_gauge_set(&jobs_waiting, (double)inv_jobs_waiting(app->jobs));
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";
     inv_metrics_render(&response->body);

@@ -94,7 +94,8 @@ struct inv_app {
     pthread_t loader;
     bool loader_started;
     _Atomic bool loaded;
-    struct inv_http *http; /* for the queue depth; NULL in tests */
+    /* For the queue depth; NULL in tests, and until all threads run. */
+    struct inv_http *_Atomic http;
     int64_t started_ns;
 };
 

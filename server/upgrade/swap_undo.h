@@ -23,8 +23,8 @@ enum inv_status inv_upgrade_find_undo(struct inv_collection *collection,
                                       struct inv_undo *undo,
                                       struct inv_err *err) INV_MUST_USE;
 /* Is what a rollback would come back to still there? Models and adapters are:
- * they cannot be deleted before. Vectors may be gone: INV_CONFLICT. *old: the gallery's space
- * before a cutover, NULL for another step. */
+ * they cannot be deleted before. Vectors may be gone: INV_CONFLICT. *old: the
+ * gallery's space before a cutover, NULL for another step. */
 enum inv_status inv_upgrade_check_undo(struct inv_collection *collection,
                                        const struct inv_models *now,
                                        const struct inv_undo *undo,
