@@ -79,6 +79,13 @@ enum inv_status inv_api_json(struct inv_app *app,
 enum inv_status inv_api_media(const struct inv_request *request,
                               const char *wanted,
                               struct inv_err *err) INV_MUST_USE;
+/* Queues a job and answers 202 with it and its Location. body: of the job. */
+enum inv_status inv_api_add_job(struct inv_app *app,
+                                struct inv_collection *collection,
+                                const char *kind, const char *body,
+                                const struct inv_request *request,
+                                struct inv_response *response,
+                                struct inv_err *err) INV_MUST_USE;
 /* A document's row as {"id":..,"seq":..,...}. Row and view are of the same
  * moment (inv_collection_moment), so that the view has the file that the row
  * names, however new or about to be dropped it is; without vectors it is enough

@@ -5,7 +5,6 @@
  */
 #include "server/api.h"
 
-#include "server/jobs.h"
 #include "server/upgrade/adapters.h"
 #include "server/upgrade/backfill.h"
 #include "server/upgrade/calibration.h"
@@ -151,7 +150,6 @@ static enum inv_status queue_fit(struct inv_app *app, struct inv_collection *c,
                                  const struct inv_request *request,
                                  struct inv_response *response,
                                  struct inv_err *err) {
-    int64_t id = 0;
     size_t len = request->body_len;
     enum inv_status status = inv_api_media(request, "application/json", err);
     if (status == INV_OK && len > INV_ROUTE_SMALL_BODY)
@@ -165,14 +163,8 @@ static enum inv_status queue_fit(struct inv_app *app, struct inv_collection *c,
     if (status == INV_OK)
         status = inv_work_check_fit(c, body, len, err);
     if (status == INV_OK)
-        status =
-            inv_jobs_add(app->jobs, "fit", c, body, request->idempotency_key,
-                         &id, &response->body, err);
-    if (status != INV_OK)
-        return status;
-    response->status = 202;
-    inv_response_header(response, "Location", "/v1/jobs/%" PRId64, id);
-    return INV_OK;
+        status = inv_api_add_job(app, c, "fit", body, request, response, err);
+    return status;
 }
 
 static enum inv_status take_file(struct inv_collection *c,

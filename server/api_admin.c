@@ -10,17 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum inv_status
-add_job(struct inv_app *app, struct inv_collection *collection,
-        const char *kind, const struct inv_request *request,
-        struct inv_response *response, struct inv_err *err) {
+enum inv_status inv_api_add_job(struct inv_app *app,
+                                struct inv_collection *collection,
+                                const char *kind, const char *body,
+                                const struct inv_request *request,
+                                struct inv_response *response,
+                                struct inv_err *err) {
     int64_t id = 0;
-    const char *body = "{}";
-    if (request->body_len > 0)
-        body =
-            inv_arena_strndup(request->arena, request->body, request->body_len);
-    if (body == NULL)
-        return inv_fail(err, INV_MEMORY, "out of memory for a job");
     enum inv_status status =
         inv_jobs_add(app->jobs, kind, collection, body,
                      request->idempotency_key, &id, &response->body, err);
@@ -29,6 +25,20 @@ add_job(struct inv_app *app, struct inv_collection *collection,
     response->status = 202;
     inv_response_header(response, "Location", "/v1/jobs/%" PRId64, id);
     return INV_OK;
+}
+
+/* With the body as it was sent. */
+static enum inv_status
+add_job(struct inv_app *app, struct inv_collection *collection,
+        const char *kind, const struct inv_request *request,
+        struct inv_response *response, struct inv_err *err) {
+    const char *body = "{}";
+    if (request->body_len > 0)
+        body =
+            inv_arena_strndup(request->arena, request->body, request->body_len);
+    if (body == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for a job");
+    return inv_api_add_job(app, collection, kind, body, request, response, err);
 }
 
 INV_HANDLER(inv_api_rebuild) {

@@ -4,10 +4,8 @@
  */
 #include "server/api.h"
 
-#include "server/jobs.h"
 #include "server/upgrade/swap.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 /* What GET migration shows, into the answer. */
@@ -40,7 +38,6 @@ static enum inv_status cut_over(struct inv_app *app, struct inv_collection *c,
                                 const struct inv_activate_in *wanted,
                                 struct inv_response *response,
                                 struct inv_err *err) {
-    int64_t id = 0;
     struct inv_buf body = INV_BUF_INIT;
     const struct inv_space *space = NULL;
     struct inv_view *view = inv_gallery_view(c->gallery);
@@ -58,16 +55,11 @@ static enum inv_status cut_over(struct inv_app *app, struct inv_collection *c,
             status = inv_fail(err, INV_MEMORY, "out of memory for a job");
     }
     if (status == INV_OK)
-        status =
-            inv_jobs_add(app->jobs, "cutover", c, body.data,
-                         request->idempotency_key, &id, &response->body, err);
+        status = inv_api_add_job(app, c, "cutover", body.data, request,
+                                 response, err);
     inv_buf_release(&body);
     inv_ref_put(view);
-    if (status != INV_OK)
-        return status;
-    response->status = 202;
-    inv_response_header(response, "Location", "/v1/jobs/%" PRId64, id);
-    return INV_OK;
+    return status;
 }
 
 INV_HANDLER(inv_api_activate) {
