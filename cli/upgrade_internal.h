@@ -27,7 +27,6 @@ struct inv_upgrade_run {
     bool declined;       /* a question was answered with no, or not asked */
     struct inv_buf log;  /* JSON: [{"step","text"},...] without brackets */
     struct inv_buf next; /* what to do next, in words */
-    size_t steps_told;
 };
 
 /* A line for people (on standard error with --json) that is also part of the

@@ -23,10 +23,6 @@ struct inv_view *inv_gallery_view(struct inv_gallery *gallery) {
     return view;
 }
 
-int64_t inv_gallery_collection(const struct inv_gallery *gallery) {
-    return gallery->collection;
-}
-
 void inv_gallery_degraded(struct inv_gallery *gallery, char *out, size_t size) {
     pthread_mutex_lock(&gallery->lock);
     if (gallery->damage_why[0] != '\0')

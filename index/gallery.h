@@ -51,7 +51,6 @@ void inv_gallery_close(struct inv_gallery *gallery);
 
 /* A new reference to the current view: inv_ref_put it. */
 struct inv_view *inv_gallery_view(struct inv_gallery *gallery);
-int64_t inv_gallery_collection(const struct inv_gallery *gallery);
 /* "" or why the gallery does not run as it should. */
 void inv_gallery_degraded(struct inv_gallery *gallery, char *out, size_t size);
 /* A record could not be read (INV_CORRUPT, whose text is `why`): it is logged

@@ -106,10 +106,6 @@ void inv_settings_write_index(const struct inv_settings *settings,
 /* The identity of the space the vectors live in: model name, revision, prompt,
  * dim, metric, and whether its vectors have length 1. */
 uint64_t inv_settings_space(const struct inv_settings *settings);
-/* Is "name@revision" (or "name" alone) the collection's model? NULL is. */
-enum inv_status inv_settings_check_model(const struct inv_settings *settings,
-                                         const char *model,
-                                         struct inv_err *err) INV_MUST_USE;
 /* Can a search have these dims? INV_DIMENSION at at/params/dims/i. */
 enum inv_status inv_settings_check_dims(const struct inv_settings *settings,
                                         const struct inv_search_params *params,

@@ -34,30 +34,6 @@ uint64_t inv_settings_space(const struct inv_settings *s) {
     return inv_hash(INV_HASH_INIT, text, (size_t)len);
 }
 
-enum inv_status inv_settings_check_model(const struct inv_settings *s,
-                                         const char *model,
-                                         struct inv_err *err) {
-    if (model == NULL) {
-        if (!s->require_model)
-            return INV_OK;
-        return inv_fail(err, INV_INVALID,
-                        "this collection asks every request to name its "
-                        "model: \"model\":\"%s@%s\"",
-                        s->model, s->revision);
-    }
-    size_t len = strlen(s->model);
-    bool same =
-        strncmp(model, s->model, len) == 0 &&
-        (model[len] == '\0' ||
-         (model[len] == '@' && strcmp(model + len + 1, s->revision) == 0));
-    if (same)
-        return INV_OK;
-    return inv_fail(err, INV_SPACE_MISMATCH,
-                    "the vectors are of model \"%s\", this collection holds "
-                    "those of \"%s@%s\"",
-                    model, s->model, s->revision);
-}
-
 enum inv_status inv_settings_check_dims(const struct inv_settings *s,
                                         const struct inv_search_params *p,
                                         const char *at, struct inv_err *err) {
