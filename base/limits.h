@@ -38,8 +38,7 @@
 #define INV_RESCORE_DEFAULT 500
 #define INV_RERANK_DEFAULT 200
 #define INV_CANDIDATES_MAX 1000000
-#define INV_CASCADE_DEFAULT 100 /* hits scored again by the query's own model  \
-                                 */
+#define INV_CASCADE_DEFAULT 100 /* hits that are scored in the new space */
 #define INV_CASCADE_MAX 1000
 #define INV_NEED_DEFAULT 20 /* ids in need_vectors */
 #define INV_NEED_MAX 1000

@@ -52,7 +52,7 @@ struct inv_fit_source {
     const bool *excluded; /* documents that take no part; NULL: all do */
     /* Of contrastive, chosen by another part; steps 0, NULL: choose. */
     const struct inv_contrastive_choice *chosen;
-    uint32_t *items;      /* the vector pairs, as of inv_fit_item_rows */
+    uint32_t *items; /* the vector pairs, as of inv_fit_item_rows */
     size_t item_count, longest;
     size_t document_pairs, query_pairs; /* of items */
     size_t rows;                        /* of all items */
