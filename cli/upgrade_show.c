@@ -38,11 +38,10 @@ static double complexity(const inv_json *adapter) {
     const inv_json *method = method_of(adapter);
     const char *kind = inv_text_of(method, "kind");
     double knob = inv_real_of(method, "knob");
-    const size_t count = sizeof kinds / sizeof *kinds;
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(kinds[i], kind) == 0)
-            return i == 1 ? 1 + knob / 100 : (double)i;
-    return (double)count;
+    size_t i = 0;
+    while (i < sizeof kinds / sizeof *kinds && strcmp(kinds[i], kind) != 0)
+        i++;
+    return i == 1 ? 1 + knob / 100 : (double)i;
 }
 
 static bool is_better(const inv_json *a, const inv_json *b) {
