@@ -300,10 +300,17 @@ struct inv_adapter_row {
 enum inv_status inv_db_add_adapter(struct inv_db *db, int64_t collection,
                                    struct inv_adapter_row *row,
                                    struct inv_err *err) INV_MUST_USE;
-/* Oldest first. */
-enum inv_status inv_db_adapters(
-    struct inv_db *db, int64_t collection,
-    enum inv_status (*each)(void *ctx, const struct inv_adapter_row *row,
+/* Their ids, oldest first: rows hold megabytes, and whoever reads the list
+ * again has most of them. */
+enum inv_status inv_db_adapters(struct inv_db *db, int64_t collection,
+                                enum inv_status (*each)(void *ctx, int64_t id,
+                                                        struct inv_err *err),
+                                void *ctx, struct inv_err *err) INV_MUST_USE;
+/* Calls `take` with the row, which holds until it returns; not where there is
+ * none. */
+enum inv_status inv_db_adapter(
+    struct inv_db *db, int64_t id,
+    enum inv_status (*take)(void *ctx, const struct inv_adapter_row *row,
                             struct inv_err *err),
     void *ctx, struct inv_err *err) INV_MUST_USE;
 enum inv_status inv_db_delete_adapter(struct inv_db *db, int64_t id,

@@ -130,11 +130,11 @@
       " ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")                    \
     X(HAS_ADAPTER,                                                             \
       "SELECT 1 FROM adapters WHERE collection = ?1 AND name = ?2")            \
-    X(ADAPTERS,                                                                \
+    X(ADAPTERS, "SELECT id FROM adapters WHERE collection = ?1 ORDER BY id")   \
+    X(ADAPTER,                                                                 \
       "SELECT id, name, from_space, to_space, kind, verdict, break_even,"      \
       " degraded, request, report, backward, forward, backward_scores,"        \
-      " forward_scores, created_ms FROM adapters WHERE collection = ?1"        \
-      " ORDER BY id")                                                          \
+      " forward_scores, created_ms FROM adapters WHERE id = ?1")               \
     X(DELETE_ADAPTER, "DELETE FROM adapters WHERE id = ?1")                    \
     X(UPGRADE, "SELECT state, target, adapter, undo FROM upgrades"             \
                " WHERE collection = ?1")                                       \

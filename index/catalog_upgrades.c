@@ -149,17 +149,34 @@ enum inv_status inv_db_add_adapter(struct inv_db *db, int64_t collection,
     return status;
 }
 
-enum inv_status inv_db_adapters(
-    struct inv_db *db, int64_t collection,
-    enum inv_status (*each)(void *ctx, const struct inv_adapter_row *row,
-                            struct inv_err *err),
-    void *ctx, struct inv_err *err) {
+enum inv_status inv_db_adapters(struct inv_db *db, int64_t collection,
+                                enum inv_status (*each)(void *ctx, int64_t id,
+                                                        struct inv_err *err),
+                                void *ctx, struct inv_err *err) {
     sqlite3_stmt *s = NULL;
     bool more = true;
     enum inv_status status =
         inv_sql_bind(db, INV_SQL_ADAPTERS, &s, err, "i", collection);
     while (status == INV_OK &&
-           (status = inv_sql_step(db, s, &more, err)) == INV_OK && more) {
+           (status = inv_sql_step(db, s, &more, err)) == INV_OK && more)
+        status = each(ctx, sqlite3_column_int64(s, 0), err);
+    if (more)
+        sqlite3_reset(s);
+    return status;
+}
+
+enum inv_status inv_db_adapter(
+    struct inv_db *db, int64_t id,
+    enum inv_status (*take)(void *ctx, const struct inv_adapter_row *row,
+                            struct inv_err *err),
+    void *ctx, struct inv_err *err) {
+    sqlite3_stmt *s = NULL;
+    bool found = false;
+    enum inv_status status =
+        inv_sql_bind(db, INV_SQL_ADAPTER, &s, err, "i", id);
+    if (status == INV_OK)
+        status = inv_sql_step(db, s, &found, err);
+    if (status == INV_OK && found) {
         struct inv_adapter_row row = {
             .id = sqlite3_column_int64(s, 0),
             .name = inv_sql_text(s, 1),
@@ -181,9 +198,9 @@ enum inv_status inv_db_adapters(
             .forward_scores_len = (size_t)sqlite3_column_bytes(s, 13),
             .created_ms = sqlite3_column_int64(s, 14),
         };
-        status = each(ctx, &row, err);
+        status = take(ctx, &row, err);
     }
-    if (more)
+    if (found)
         sqlite3_reset(s);
     return status;
 }

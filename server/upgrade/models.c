@@ -174,6 +174,7 @@ struct reading {
     struct inv_models *models;
     const struct inv_models *before;
     uint64_t gallery; /* hash of the gallery's space */
+    struct inv_db *db;
 };
 
 /* What all models of a collection share stands in the collection's settings. */
@@ -288,8 +289,20 @@ static struct inv_stored_adapter *known(const struct inv_models *before,
     return NULL;
 }
 
-static enum inv_status take_adapter(void *ctx,
-                                    const struct inv_adapter_row *row,
+static enum inv_status take_row(void *ctx, const struct inv_adapter_row *row,
+                                struct inv_err *err) {
+    struct inv_stored_adapter **out = ctx;
+    struct inv_stored_adapter *adapter = calloc(1, sizeof *adapter);
+    if (adapter == NULL)
+        return inv_fail(err, INV_MEMORY, "out of memory for adapters");
+    inv_ref_init(&adapter->ref, adapter_release);
+    *out = adapter;
+    return read_adapter(row, adapter, err);
+}
+
+/* One that the picture before this one has is not read again: on the writer
+ * thread, 20 adapters of 2,048 dimensions took 1.8 s for every step. */
+static enum inv_status take_adapter(void *ctx, int64_t id,
                                     struct inv_err *err) {
     struct reading *reading = ctx;
     struct inv_models *models = reading->models;
@@ -298,16 +311,12 @@ static enum inv_status take_adapter(void *ctx,
     if (more == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for adapters");
     models->adapters = more;
-    struct inv_stored_adapter *adapter = known(reading->before, row->id);
+    struct inv_stored_adapter *adapter = known(reading->before, id);
     enum inv_status status = INV_OK;
-    if (adapter == NULL) {
-        adapter = calloc(1, sizeof *adapter);
-        if (adapter == NULL)
-            return inv_fail(err, INV_MEMORY, "out of memory for adapters");
-        inv_ref_init(&adapter->ref, adapter_release);
-        status = read_adapter(row, adapter, err);
-    }
-    models->adapters[models->adapter_count++] = adapter;
+    if (adapter == NULL)
+        status = inv_db_adapter(reading->db, id, take_row, &adapter, err);
+    if (adapter != NULL)
+        models->adapters[models->adapter_count++] = adapter;
     return status;
 }
 
@@ -347,6 +356,7 @@ enum inv_status inv_models_load(struct inv_collection *collection,
     models->settings = inv_ref_get(settings);
     struct reading reading = {.models = models,
                               .before = before,
+                              .db = db,
                               .gallery =
                                   inv_settings_space(&settings->settings)};
     enum inv_status status =
