@@ -158,33 +158,71 @@ inv_lanes_open(struct inv_lanes *lanes, const struct inv_searching *gallery,
 #define BACKGROUND_MULTI 64 /* MaxSim is some hundred times a product */
 #define BACKGROUND_MIN 16
 
-static enum inv_status background(struct inv_searching *lane,
-                                  struct inv_score_moments *out,
-                                  struct inv_err *err) {
-    struct inv_hit hits[BACKGROUND];
+/* The first entry of a part whose number is `vseq` or more. */
+static size_t entry_from(const struct inv_part *part, uint64_t vseq) {
+    size_t low = 0;
+    size_t high = part->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (part->entries->items[middle].vseq < vseq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The lane's live vector with the smallest number from *vseq on, which gets it;
+ * false: there is none. Numbers, not places: they are the same whatever
+ * segments the vectors lie in, so an answer is too. */
+static bool live_from(const struct inv_searching *lane, uint64_t *vseq,
+                      struct inv_hit *out) {
     const struct inv_view *view = lane->view;
-    size_t wanted = lane->settings->multi ? BACKGROUND_MULTI : BACKGROUND;
-    size_t total = 0, count = 0, before = 0, damaged = 0;
-    for (size_t i = 0; i < view->count; i++)
-        total += inv_in_lane(lane, &view->parts[i]) ? view->parts[i].count : 0;
+    uint64_t best = UINT64_MAX;
     for (size_t i = 0; i < view->count; i++) {
         const struct inv_part *part = &view->parts[i];
         if (!inv_in_lane(lane, part))
             continue;
-        size_t next = 0; /* entry that may be taken */
-        for (size_t j = 0; j < wanted; j++) {
-            size_t place = (2 * j + 1) * total / (2 * wanted);
-            if (place < before || place >= before + part->count)
-                continue;
-            size_t e = place - before < next ? next : place - before;
-            e = inv_bitset_next(part->live->set, part->count, e);
-            if (e >= part->count)
-                break;
-            hits[count++] =
-                (struct inv_hit){.part = (uint32_t)i, .entry = (uint32_t)e};
-            next = e + 1;
-        }
-        before += part->count;
+        size_t e = inv_bitset_next(part->live->set, part->count,
+                                   entry_from(part, *vseq));
+        if (e >= part->count || part->entries->items[e].vseq >= best)
+            continue;
+        best = part->entries->items[e].vseq;
+        *out = (struct inv_hit){.part = (uint32_t)i, .entry = (uint32_t)e};
+    }
+    *vseq = best;
+    return best != UINT64_MAX;
+}
+
+static uint64_t last_live(const struct inv_searching *lane) {
+    uint64_t last = 0;
+    for (size_t i = 0; i < lane->view->count; i++) {
+        const struct inv_part *part = &lane->view->parts[i];
+        size_t e = inv_in_lane(lane, part) ? part->count : 0;
+        while (e > 0 && !inv_bitset_has(part->live->set, e - 1))
+            e--;
+        if (e > 0 && part->entries->items[e - 1].vseq > last)
+            last = part->entries->items[e - 1].vseq;
+    }
+    return last;
+}
+
+static enum inv_status background(struct inv_searching *lane,
+                                  struct inv_score_moments *out,
+                                  struct inv_err *err) {
+    struct inv_hit hits[BACKGROUND];
+    size_t wanted = lane->settings->multi ? BACKGROUND_MULTI : BACKGROUND;
+    size_t count = 0, damaged = 0;
+    uint64_t first = 0;
+    uint64_t last = last_live(lane);
+    uint64_t next = 0; /* number that may be taken */
+    bool more = live_from(lane, &first, &hits[0]);
+    for (size_t j = 0; more && j < wanted; j++) {
+        uint64_t vseq = first + (2 * j + 1) * (last - first) / (2 * wanted);
+        vseq = vseq < next ? next : vseq;
+        more = live_from(lane, &vseq, &hits[count]);
+        count += more;
+        next = vseq + 1;
     }
     enum inv_status status = inv_search_score(
         lane, (uint32_t)lane->settings->dim, hits, count, &damaged, err);

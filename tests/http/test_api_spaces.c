@@ -451,6 +451,76 @@ START_TEST(a_search_meets_sealed_segments_of_both_models) {
 }
 END_TEST
 
+static int hit_number(size_t i) {
+    char pointer[32];
+    snprintf(pointer, sizeof pointer, "/hits/%zu/id", i);
+    return (int)strtol(api_string(&api, pointer), NULL, 10);
+}
+
+/* More documents than the scale of a list without a map is taken from. */
+#define MANY 700
+
+static void put_many(int from, int to, const char *model, uint64_t draw) {
+    struct inv_buf body = INV_BUF_INIT;
+    inv_buf_puts(&body, "{\"documents\":[");
+    for (int i = from; i < to; i++) {
+        struct inv_stream stream;
+        inv_stream_init(&stream, draw, "test.many", (uint64_t)i);
+        inv_buf_printf(&body, "%s{\"id\":\"%d\",\"model\":\"%s\",\"vector\":[",
+                       i == from ? "" : ",", i, model);
+        for (int j = 0; j < 4; j++)
+            inv_buf_printf(&body, "%s%.6f", j == 0 ? "" : ",",
+                           inv_stream_uniform(&stream) - .3);
+        inv_buf_puts(&body, "]}");
+    }
+    inv_buf_puts(&body, "]}");
+    api_ok(&api, "PUT", C "/documents", "%s", body.data);
+    inv_buf_release(&body);
+}
+
+static void turn(void) {
+    static const float matrix[16] = {0, 1, 0, 0, 1, 0, 0, 0,
+                                     0, 0, 0, 1, 0, 0, 1, 0};
+    struct picture_adapter adapter = {.name = "bridge",
+                                      .from = "m@2",
+                                      .to = "m@1",
+                                      .rows = 4,
+                                      .cols = 4,
+                                      .matrix = matrix,
+                                      .back = matrix,
+                                      .normalise = true};
+    picture_show(&api, "c", INV_UPGRADE_BRIDGED, "m@2", &adapter, 1);
+}
+
+START_TEST(merged_scores_do_not_depend_on_where_vectors_lie) {
+    static const char query[] =
+        "{\"vector\":[0.9,0.1,0.4,-0.2],\"limit\":20,\"explain\":true,"
+        "\"params\":{\"exact\":true}}";
+    double scores[20];
+    bool merged = false;
+    api_ok(&api, "PUT", C,
+           "{\"kind\":\"single\",\"dim\":4,\"metric\":\"cosine\",\"model\":"
+           "{\"name\":\"m\",\"revision\":\"1\"}}");
+    api_ok(&api, "PUT", C "/models/m@2", "{\"dim\":4}");
+    put_many(0, MANY, "m@1", 1);
+    put_many(MANY, 2 * MANY, "m@2", 2);
+    put_many(100, 300, "m@1", 3); /* leaves 200 dead entries until sealed */
+    turn();
+    api_ok(&api, "POST", C "/search", "%s", query);
+    ck_assert_str_eq(api_string(&api, "/plan/lanes/1/scale"), "background");
+    for (size_t i = 0; i < 20; i++) {
+        scores[i] = twin_score(&api, i);
+        merged = merged || hit_number(i) >= MANY;
+    }
+    ck_assert(merged);
+    api_rebuild(&api, "c", NULL);
+    turn();
+    api_ok(&api, "POST", C "/search", "%s", query);
+    for (size_t i = 0; i < 20; i++)
+        ck_assert_double_eq_tol(twin_score(&api, i), scores[i], 1e-6);
+}
+END_TEST
+
 int main(void) {
     const TTest *const tests[] = {
         a_bridge_finds_what_the_old_model_finds,
@@ -469,6 +539,7 @@ int main(void) {
         documents_that_no_bridge_reaches_are_counted_in_a_warning,
         recall_holds_over_two_models,
         a_search_meets_sealed_segments_of_both_models,
+        merged_scores_do_not_depend_on_where_vectors_lie,
     };
     return api_run_tests("searches of several models", tests,
                          sizeof tests / sizeof *tests, setup, teardown);
