@@ -76,6 +76,10 @@ enum inv_status inv_api_json(struct inv_app *app,
                              struct inv_json_doc *out,
                              struct inv_json_limits *limits,
                              struct inv_err *err) INV_MUST_USE;
+/* For a body that has nothing to say: none, or {}. */
+enum inv_status inv_api_no_fields(struct inv_app *app,
+                                  const struct inv_request *request,
+                                  struct inv_err *err) INV_MUST_USE;
 enum inv_status inv_api_media(const struct inv_request *request,
                               const char *wanted,
                               struct inv_err *err) INV_MUST_USE;

@@ -56,18 +56,10 @@ INV_HANDLER(inv_api_rebuild) {
 }
 
 INV_HANDLER(inv_api_compact) {
-    static const char *const no_keys[] = {NULL};
     struct inv_collection *c = NULL;
-    struct inv_json_doc doc = {0};
-    struct inv_json_limits limits;
     enum inv_status status = inv_api_collection(app, request, 3, &c, err);
     if (status == INV_OK)
-        status = inv_api_json(app, request, false, &doc, &limits, err);
-    if (status == INV_OK && inv_json_kind(doc.root) != INV_JSON_OBJECT)
-        status = inv_fail(err, INV_INVALID, "the body must be an object");
-    if (status == INV_OK)
-        status = inv_json_allow(doc.root, "", no_keys, err);
-    inv_json_close(&doc);
+        status = inv_api_no_fields(app, request, err);
     if (status == INV_OK)
         status = add_job(app, c, "compact", request, response, err);
     inv_ref_put(c);

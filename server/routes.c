@@ -260,3 +260,19 @@ enum inv_status inv_api_json(struct inv_app *app,
     return inv_json_parse(out, request->arena, request->body, request->body_len,
                           limits, err);
 }
+
+enum inv_status inv_api_no_fields(struct inv_app *app,
+                                  const struct inv_request *request,
+                                  struct inv_err *err) {
+    static const char *const no_keys[] = {NULL};
+    struct inv_json_doc doc = {0};
+    struct inv_json_limits limits;
+    enum inv_status status =
+        inv_api_json(app, request, false, &doc, &limits, err);
+    if (status == INV_OK && inv_json_kind(doc.root) != INV_JSON_OBJECT)
+        status = inv_fail(err, INV_INVALID, "the body must be an object");
+    if (status == INV_OK)
+        status = inv_json_allow(doc.root, "", no_keys, err);
+    inv_json_close(&doc);
+    return status;
+}
