@@ -117,6 +117,7 @@ START_TEST(a_good_answer_is_parsed_and_the_key_is_sent) {
     open_client("secret");
     ck_assert_int_eq(inv_client_send(client, &call, &answer), INV_EXIT_OK);
     ck_assert_int_eq(inv_json_int(inv_json_get(answer.json, "a")), 1);
+    stop();
     ck_assert_int_eq(strncmp(server.request, "PUT /v1/x HTTP/1.1\r\n", 20), 0);
     ck_assert_ptr_nonnull(
         strstr(server.request, "Authorization: Bearer secret\r\n"));
@@ -124,7 +125,6 @@ START_TEST(a_good_answer_is_parsed_and_the_key_is_sent) {
         strstr(server.request, "Content-Type: application/json\r\n"));
     ck_assert_ptr_null(strstr(server.request, "Expect:"));
     close_client();
-    stop();
 }
 END_TEST
 

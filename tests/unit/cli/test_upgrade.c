@@ -22,6 +22,9 @@
 
 /* ---- the daemon ---- */
 
+/* Held while a request is answered, free again before the reply is sent. */
+static pthread_mutex_t answering = PTHREAD_MUTEX_INITIALIZER;
+
 static struct {
     int fd;
     pthread_t thread;
@@ -244,7 +247,9 @@ static bool serve_one(int fd, struct inv_buf *in) {
             break;
     }
     sscanf(in->data, "%15s %511s", method, path);
+    pthread_mutex_lock(&answering);
     answer(method, path, in->data + body);
+    pthread_mutex_unlock(&answering);
     dprintf(fd, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n\r\n%s", d.status,
             d.out.len, d.out.len > 0 ? d.out.data : "");
     return true;
@@ -326,17 +331,37 @@ static void begin(void) {
 static void end(void) {
     inv_client_close(cli.client);
     shutdown(d.fd, SHUT_RDWR);
-    close(d.fd);
     pthread_join(d.thread, NULL);
+    close(d.fd);
     inv_buf_release(&d.out);
     unlink(npy);
     unlink(ids);
 }
 
+/* What the test wrote is the daemon's, what the daemon wrote is the test's. */
+static void settle(void) {
+    pthread_mutex_lock(&answering);
+    pthread_mutex_unlock(&answering);
+}
+
+static int upgrade(void) {
+    settle();
+    int exit = inv_upgrade(&cli, &options);
+    settle();
+    return exit;
+}
+
+static int backfill(struct inv_backfill *b, double fraction,
+                    enum inv_backfill_end *how) {
+    int exit = inv_backfill_run(b, fraction, how);
+    settle();
+    return exit;
+}
+
 /* ---- the upgrade ---- */
 
 START_TEST(an_upgrade_goes_from_registering_to_cutover) {
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_str_eq(d.state, "CUTOVER");
     ck_assert_uint_eq(d.puts, 1);
     ck_assert_uint_eq(d.queries, DOCUMENTS);
@@ -347,7 +372,7 @@ START_TEST(an_upgrade_goes_from_registering_to_cutover) {
 END_TEST
 
 START_TEST(the_sample_comes_first_and_the_queue_decides_the_rest) {
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_int_eq(d.order_count, DOCUMENTS);
     for (int i = 0; i < 5; i++) /* the calibration's: from the front */
         ck_assert_int_eq(d.order[i], i);
@@ -358,26 +383,26 @@ END_TEST
 
 START_TEST(a_second_run_does_only_what_is_left) {
     options.last = INV_STEP_FIT;
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_str_eq(d.state, "NONE");
     ck_assert_uint_eq(d.fits, 1);
     ck_assert_int_eq(d.order_count, 5);
     options.last = INV_STEP_ACTIVATE;
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_uint_eq(d.fits, 1);
     ck_assert_int_eq(d.order_count, 5);
     ck_assert_uint_eq(d.query_posts, 1);
     options.last = INV_STEP_CUTOVER;
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_str_eq(d.modes, "cascade@0.17 cutover@1.00 ");
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_uint_eq(d.activations, 2);
 }
 END_TEST
 
 START_TEST(without_consent_nothing_is_activated) {
     options.yes = false; /* and standard input is no terminal */
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_uint_eq(d.fits, 1);
     ck_assert_uint_eq(d.activations, 0);
     ck_assert_int_eq(d.order_count, 5);
@@ -386,10 +411,10 @@ END_TEST
 
 START_TEST(a_refused_adapter_is_activated_by_force_only) {
     d.verdict = "REFUSE";
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_uint_eq(d.activations, 0);
     options.force = true;
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_str_eq(d.state, "CUTOVER");
 }
 END_TEST
@@ -397,7 +422,7 @@ END_TEST
 START_TEST(cascade_only_waits_in_shadow_for_the_break_even) {
     d.verdict = "CASCADE_ONLY";
     d.break_even = .5;
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_str_eq(d.modes, "shadow@0.17 cascade@0.50 cutover@1.00 ");
 }
 END_TEST
@@ -413,7 +438,7 @@ START_TEST(a_file_of_the_sample_alone_is_posted_whole_and_no_more) {
     ck_assert_int_eq(inv_npy_write(npy, INV_NPY_F32, rows, 2, shape, &err),
                      INV_OK);
     options.queries = (struct inv_upgrade_query_files){.new_queries = NULL};
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     ck_assert_int_eq(d.order_count, 3);
     ck_assert(d.covered[20] && d.covered[3] && d.covered[11]);
     ck_assert_str_eq(d.state, "CASCADE"); /* never cut over with a tenth */
@@ -431,16 +456,16 @@ START_TEST(a_file_of_other_ids_ends_before_the_fit) {
     ck_assert_int_eq(inv_npy_write(npy, INV_NPY_F32, rows, 2, shape, &err),
                      INV_OK);
     options.queries = (struct inv_upgrade_query_files){.new_queries = NULL};
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_FAILED);
+    ck_assert_int_eq(upgrade(), INV_EXIT_FAILED);
     ck_assert_uint_eq(d.fits, 0);
 }
 END_TEST
 
 START_TEST(another_upgrade_under_way_is_not_disturbed) {
     options.last = INV_STEP_ACTIVATE;
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_OK);
+    ck_assert_int_eq(upgrade(), INV_EXIT_OK);
     options.model = "m@3";
-    ck_assert_int_eq(inv_upgrade(&cli, &options), INV_EXIT_FAILED);
+    ck_assert_int_eq(upgrade(), INV_EXIT_FAILED);
     ck_assert_uint_eq(d.puts, 1);
 }
 END_TEST
@@ -457,17 +482,17 @@ START_TEST(a_backfill_stops_at_the_fraction_and_goes_on_later) {
                      INV_OK);
     ck_assert_int_eq(inv_backfill_open(&cli, "c", "m@2", &embeddings, &b, &err),
                      INV_OK);
-    ck_assert_int_eq(inv_backfill_run(&b, .1, &how), INV_EXIT_OK);
+    ck_assert_int_eq(backfill(&b, .1, &how), INV_EXIT_OK);
     ck_assert_int_eq(how, INV_BACKFILL_REACHED);
     ck_assert_uint_eq(b.stored, 3);
     ck_assert(d.covered[29] && d.covered[28] && d.covered[27]);
     inv_backfill_close(&b);
     ck_assert_int_eq(inv_backfill_open(&cli, "c", "m@2", &embeddings, &b, &err),
                      INV_OK);
-    ck_assert_int_eq(inv_backfill_run(&b, 1, &how), INV_EXIT_OK);
+    ck_assert_int_eq(backfill(&b, 1, &how), INV_EXIT_OK);
     ck_assert_uint_eq(b.stored, DOCUMENTS - 3);
     ck_assert_int_eq(d.order_count, DOCUMENTS);
-    ck_assert_int_eq(inv_backfill_run(&b, 1, &how), INV_EXIT_OK);
+    ck_assert_int_eq(backfill(&b, 1, &how), INV_EXIT_OK);
     ck_assert_int_eq(d.order_count, DOCUMENTS);
     inv_backfill_close(&b);
     inv_embeddings_close(&embeddings);
