@@ -7,12 +7,13 @@
  * one after the other and clients post the first m vectors they are asked for.
  *
  * Adapters are fitted on all documents, without the titles of the documents
- * that answer the judged queries. Exit code 1 when, at full coverage and N =
- * 200, the best adapter of a collection stays below .99 of the new model on its
- * own vectors, or a random coverage that is shown is on average below the
- * bridge; the lowest of all coverages, every 5 %, is told besides.
+ * that answer the judged queries. N is 50, 100 and 200, or what is given in
+ * place of 200. Exit code 1 when, at full coverage and the last N, the best
+ * adapter of a collection stays below .99 of the new model on its own vectors,
+ * or a random coverage that is shown is on average below the bridge; the lowest
+ * of all coverages, every 5 %, is told besides.
  *
- * usage: bench_cascade [SET OLD NEW]   scifact minilm-l3 minilm-l6
+ * usage: bench_cascade [SET OLD NEW [N]]   scifact minilm-l3 e5-small 500
  */
 #include "bench/coverage.h"
 #include "encoders/adapters/gate.h"
@@ -22,13 +23,13 @@
 #include <string.h>
 
 #define DEPTHS 3
-#define DEPTH 200
 #define DRAWS 5
 #define STEPS 21 /* coverages 0 .05 .. 1, for the break-even */
 #define CALIBRATION 500
 #define QUEUE_DEPTH 100 /* N of the log's searches */
 
-static const size_t depths[DEPTHS] = {50, 100, DEPTH};
+static size_t depths[DEPTHS] = {50, 100, 200}; /* the last is given or 200 */
+#define DEEPEST (depths[DEPTHS - 1])
 static const size_t shown[] = {0, 2, 5, 10, 20}; /* of the steps */
 
 struct curve {
@@ -94,7 +95,7 @@ static uint32_t *queue_of(const struct upgrade *u, const struct inv_map *map) {
 /* ---- one adapter ---- */
 
 struct outcome {
-    double best_full; /* at N = 200, everything covered */
+    double best_full; /* at the deepest N, everything covered */
     size_t below;     /* shown coverages whose mean is below the bridge */
     double lowest;    /* mean less bridge, of all steps */
     size_t lowest_step;
@@ -118,7 +119,7 @@ static void run(const struct upgrade *u, const struct upgrade_method *method,
     float *mapped = upgrade_held_out(u, method, &how);
     uint32_t *queue = queue_of(u, &map);
     struct coverage c;
-    coverage_open(&c, u, mapped, DEPTH);
+    coverage_open(&c, u, mapped, DEEPEST);
     printf("  %s: bridge %.4f\n", method->name, c.bridge);
     for (size_t d = 0; d < DEPTHS; d++) {
         struct curve random = {{0}, {0}}, queued = {{0}, {0}};
@@ -132,7 +133,7 @@ static void run(const struct upgrade *u, const struct upgrade_method *method,
         print_curve("random", depths[d], &random, old);
         print_curve("queue", depths[d], &queued, old);
         compare(&random, c.bridge, outcome);
-        if (depths[d] == DEPTH && random.ndcg[STEPS - 1] > outcome->best_full)
+        if (d == DEPTHS - 1 && random.ndcg[STEPS - 1] > outcome->best_full)
             outcome->best_full = random.ndcg[STEPS - 1];
     }
     fflush(stdout);
@@ -187,14 +188,14 @@ static void stream(const struct upgrade *u, const struct coverage *c,
 
 static void lazily(const struct upgrade *u,
                    const struct upgrade_method *method) {
-    static const size_t posts[] = {10, 20, 50, DEPTH};
+    const size_t posts[] = {10, 20, 50, DEEPEST};
     struct upgrade_fit how = {.keep_vectors = true};
     bool log = u->new_train.rows > 0;
     struct inv_map map = upgrade_fit(u, method, &how);
     float *mapped = upgrade_held_out(u, method, &how);
     float *queries = upgrade_apply(&map, log ? &u->new_train : &u->new_queries);
     struct coverage c;
-    coverage_open(&c, u, mapped, DEPTH);
+    coverage_open(&c, u, mapped, DEEPEST);
     printf("  one after the other (%s, %s): vectors missing / posted in each "
            "100 queries\n",
            method->name,
@@ -238,9 +239,10 @@ static int collection(const char *set, const char *old, const char *new) {
         run(&u, &methods[i], own_old, &outcome);
     lazily(&u, &methods[count - 1]);
     bool full = outcome.best_full >= .99 * own_new;
-    printf("  %s: best at full coverage, N = %d: %.4f, %.3f of the new model\n",
-           full ? "ok" : "MISSED", DEPTH, outcome.best_full,
-           outcome.best_full / own_new);
+    printf(
+        "  %s: best at full coverage, N = %zu: %.4f, %.3f of the new model\n",
+        full ? "ok" : "MISSED", DEEPEST, outcome.best_full,
+        outcome.best_full / own_new);
     printf("  %s: %zu shown random coverages on average below their bridge; "
            "lowest of all, %+.4f at %zu %%\n\n",
            outcome.below == 0 ? "ok" : "MISSED", outcome.below, outcome.lowest,
@@ -261,11 +263,15 @@ int main(int argc, char **argv) {
         {"scifact", "minilm-l3", "e5-small"},
     };
     int missed = 0;
-    if (argc != 1 && argc != 4) {
-        fputs("usage: bench_cascade [SET OLD NEW]\n", stderr);
+    size_t deepest = argc == 5 ? strtoul(argv[4], NULL, 10) : DEEPEST;
+    if ((argc != 1 && argc != 4 && argc != 5) || deepest < 101 ||
+        deepest > 1000) {
+        fputs("usage: bench_cascade [SET OLD NEW [N]], N from 101 to 1000\n",
+              stderr);
         return EXIT_FAILURE;
     }
-    if (argc == 4)
+    DEEPEST = deepest;
+    if (argc >= 4)
         missed = collection(argv[1], argv[2], argv[3]);
     for (size_t i = 0; i < sizeof all / sizeof *all && argc == 1; i++)
         missed += collection(all[i].set, all[i].old, all[i].new);
