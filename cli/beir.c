@@ -162,35 +162,33 @@ static enum inv_status add_query(struct inv_beir_queries *queries, size_t *cap,
     return INV_OK;
 }
 
+struct reading_queries {
+    struct inv_beir_queries *queries;
+    struct inv_beir_document query;
+    size_t cap;
+};
+
+static enum inv_status take_query(void *ctx, uint64_t number, const char *line,
+                                  size_t len, struct inv_err *err) {
+    struct reading_queries *r = ctx;
+    if (len == 0)
+        return INV_OK;
+    enum inv_status status =
+        inv_beir_document_read(line, len, INV_PAYLOAD_NONE, &r->query, err);
+    if (status != INV_OK)
+        return status;
+    return add_query(r->queries, &r->cap, r->query.id.data,
+                     r->query.text.len > 0 ? r->query.text.data : "",
+                     (size_t)number - 1, err);
+}
+
 enum inv_status inv_beir_queries_read(const char *path,
                                       struct inv_beir_queries *queries,
                                       struct inv_err *err) {
-    struct inv_lines *lines = NULL;
-    struct inv_beir_document query = INV_BEIR_DOCUMENT_INIT;
-    struct inv_err why = {.text = ""};
-    size_t cap = 0;
+    struct reading_queries reading = {queries, INV_BEIR_DOCUMENT_INIT, 0};
     *queries = (struct inv_beir_queries){.count = 0};
-    enum inv_status status = inv_lines_open(path, &lines, err);
-    while (status == INV_OK) {
-        char *line;
-        size_t len;
-        status = inv_lines_next(lines, &line, &len, err);
-        if (status != INV_OK || line == NULL)
-            break;
-        if (len == 0)
-            continue;
-        status =
-            inv_beir_document_read(line, len, INV_PAYLOAD_NONE, &query, &why);
-        if (status != INV_OK)
-            status = inv_fail(err, status, "%s, line %" PRIu64 ": %s", path,
-                              inv_lines_number(lines), why.text);
-        else
-            status = add_query(queries, &cap, query.id.data,
-                               query.text.len > 0 ? query.text.data : "",
-                               (size_t)inv_lines_number(lines) - 1, err);
-    }
-    inv_lines_close(lines);
-    inv_beir_document_release(&query);
+    enum inv_status status = inv_lines_each(path, take_query, &reading, err);
+    inv_beir_document_release(&reading.query);
     if (status != INV_OK)
         inv_beir_queries_release(queries);
     return status;

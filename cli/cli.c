@@ -96,17 +96,26 @@ static void print_group(const struct inv_args *args,
     inv_options_print_global();
 }
 
-int inv_group_run(struct inv_cli *cli, struct inv_args *args,
-                  const struct inv_command *const *table, size_t count) {
+/* The options before a group's command; false: that was all, exit with *exit.
+ */
+static bool begin_group(struct inv_cli *cli, struct inv_args *args,
+                        const struct inv_command *const *table, size_t count,
+                        int *exit) {
     bool help = false;
     bool version = false;
-    int exit = 0;
-    if (!inv_options_parse_global(cli, args, &help, &version, &exit))
-        return exit;
-    if (help) {
+    *exit = INV_EXIT_OK;
+    if (!inv_options_parse_global(cli, args, &help, &version, exit))
+        return false;
+    if (help)
         print_group(args, table, count);
-        return INV_EXIT_OK;
-    }
+    return !help;
+}
+
+int inv_group_run(struct inv_cli *cli, struct inv_args *args,
+                  const struct inv_command *const *table, size_t count) {
+    int exit;
+    if (!begin_group(cli, args, table, count, &exit))
+        return exit;
     struct inv_args inner = {
         .group = args->command->name, .argc = args->argc, .argv = args->argv};
     if (args->argc > 0)
@@ -121,15 +130,9 @@ static bool is_help(const char *word) {
 
 int inv_group_run_on(struct inv_cli *cli, struct inv_args *args,
                      const struct inv_command *const *table, size_t count) {
-    bool help = false;
-    bool version = false;
-    int exit = 0;
-    if (!inv_options_parse_global(cli, args, &help, &version, &exit))
+    int exit;
+    if (!begin_group(cli, args, table, count, &exit))
         return exit;
-    if (help) {
-        print_group(args, table, count);
-        return INV_EXIT_OK;
-    }
     if (args->argc == 0)
         return inv_cli_usage(args, "a collection is needed");
     struct inv_args inner = {

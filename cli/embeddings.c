@@ -10,7 +10,6 @@
 #include "cli/lines.h"
 #include "server/json/json.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,31 +129,32 @@ static enum inv_status add_text(struct inv_embeddings *e, const char *line,
     return status;
 }
 
+struct reading {
+    struct inv_embeddings *embeddings;
+    struct inv_beir_document scratch;
+};
+
+static enum inv_status take_line(void *ctx, uint64_t number, const char *line,
+                                 size_t len, struct inv_err *err) {
+    struct reading *reading = ctx;
+    struct inv_embeddings *e = reading->embeddings;
+    struct inv_arena arena;
+    (void)number;
+    if (len == 0)
+        return INV_OK;
+    if (e->text)
+        return add_text(e, line, len, &reading->scratch, err);
+    inv_arena_init(&arena, LINE_ARENA);
+    enum inv_status status = add_line(e, line, len, &arena, err);
+    inv_arena_release(&arena);
+    return status;
+}
+
 static enum inv_status read_lines(struct inv_embeddings *e, const char *path,
                                   struct inv_err *err) {
-    struct inv_lines *lines = NULL;
-    struct inv_beir_document scratch = INV_BEIR_DOCUMENT_INIT;
-    struct inv_err why = {.text = ""};
-    enum inv_status status = inv_lines_open(path, &lines, err);
-    while (status == INV_OK) {
-        char *line;
-        size_t len;
-        status = inv_lines_next(lines, &line, &len, err);
-        if (status != INV_OK || line == NULL)
-            break;
-        if (len == 0)
-            continue;
-        struct inv_arena arena;
-        inv_arena_init(&arena, LINE_ARENA);
-        status = e->text ? add_text(e, line, len, &scratch, &why)
-                         : add_line(e, line, len, &arena, &why);
-        inv_arena_release(&arena);
-        if (status != INV_OK)
-            status = inv_fail(err, status, "%s, line %" PRIu64 ": %s", path,
-                              inv_lines_number(lines), why.text);
-    }
-    inv_lines_close(lines);
-    inv_beir_document_release(&scratch);
+    struct reading reading = {e, INV_BEIR_DOCUMENT_INIT};
+    enum inv_status status = inv_lines_each(path, take_line, &reading, err);
+    inv_beir_document_release(&reading.scratch);
     return status;
 }
 

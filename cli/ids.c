@@ -8,7 +8,6 @@
 #include "cli/beir.h"
 #include "cli/lines.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,36 +110,28 @@ enum inv_status inv_ids_number(struct inv_ids *ids, size_t count,
 
 /* ---- files ---- */
 
-static enum inv_status add_line(struct inv_ids *ids, const char *line,
-                                size_t len, struct inv_beir_document *scratch,
-                                struct inv_err *err) {
+struct reading {
+    struct inv_ids *ids;
+    struct inv_beir_document scratch;
+};
+
+static enum inv_status add_line(void *ctx, uint64_t number, const char *line,
+                                size_t len, struct inv_err *err) {
+    struct reading *reading = ctx;
+    struct inv_buf *id = &reading->scratch.id;
+    (void)number;
     if (line[0] != '{')
-        return inv_ids_add(ids, line, len, err);
-    enum inv_status status =
-        inv_beir_document_read(line, len, INV_PAYLOAD_NONE, scratch, err);
-    return status == INV_OK
-               ? inv_ids_add(ids, scratch->id.data, scratch->id.len, err)
-               : status;
+        return inv_ids_add(reading->ids, line, len, err);
+    enum inv_status status = inv_beir_document_read(line, len, INV_PAYLOAD_NONE,
+                                                    &reading->scratch, err);
+    return status == INV_OK ? inv_ids_add(reading->ids, id->data, id->len, err)
+                            : status;
 }
 
 enum inv_status inv_ids_read(struct inv_ids *ids, const char *path,
                              struct inv_err *err) {
-    struct inv_lines *lines = NULL;
-    struct inv_beir_document scratch = INV_BEIR_DOCUMENT_INIT;
-    struct inv_err why = {.text = ""};
-    enum inv_status status = inv_lines_open(path, &lines, err);
-    while (status == INV_OK) {
-        char *line;
-        size_t len;
-        status = inv_lines_next(lines, &line, &len, err);
-        if (status != INV_OK || line == NULL)
-            break;
-        status = add_line(ids, line, len, &scratch, &why);
-        if (status != INV_OK)
-            status = inv_fail(err, status, "%s, line %" PRIu64 ": %s", path,
-                              inv_lines_number(lines), why.text);
-    }
-    inv_lines_close(lines);
-    inv_beir_document_release(&scratch);
+    struct reading reading = {ids, INV_BEIR_DOCUMENT_INIT};
+    enum inv_status status = inv_lines_each(path, add_line, &reading, err);
+    inv_beir_document_release(&reading.scratch);
     return status;
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -143,6 +144,26 @@ enum inv_status inv_lines_next(struct inv_lines *lines, char **line,
     *line = start;
     *len = n;
     return INV_OK;
+}
+
+enum inv_status inv_lines_each(const char *path, inv_line_fn *take, void *ctx,
+                               struct inv_err *err) {
+    struct inv_lines *lines = NULL;
+    struct inv_err why = {.text = ""};
+    enum inv_status status = inv_lines_open(path, &lines, err);
+    while (status == INV_OK) {
+        char *line;
+        size_t len;
+        status = inv_lines_next(lines, &line, &len, err);
+        if (status != INV_OK || line == NULL)
+            break;
+        status = take(ctx, lines->number, line, len, &why);
+        if (status != INV_OK)
+            status = inv_fail(err, status, "%s, line %" PRIu64 ": %s", path,
+                              lines->number, why.text);
+    }
+    inv_lines_close(lines);
+    return status;
 }
 
 const char *inv_lines_path(const struct inv_lines *lines) {

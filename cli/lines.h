@@ -26,6 +26,14 @@ void inv_lines_close(struct inv_lines *lines); /* NULL is fine */
 enum inv_status inv_lines_next(struct inv_lines *lines, char **line,
                                size_t *len, struct inv_err *err) INV_MUST_USE;
 
+/* Every line of a file, through `take`; the first that fails ends it, and the
+ * error says "FILE, line N: " before what `take` said. */
+typedef enum inv_status inv_line_fn(void *ctx, uint64_t number,
+                                    const char *line, size_t len,
+                                    struct inv_err *err);
+enum inv_status inv_lines_each(const char *path, inv_line_fn *take, void *ctx,
+                               struct inv_err *err) INV_MUST_USE;
+
 const char *inv_lines_path(const struct inv_lines *lines);
 uint64_t inv_lines_number(const struct inv_lines *lines); /* of the last, 1.. */
 /* Bytes of the file (as it lies on disk) that were read, and all of them; 0:

@@ -210,9 +210,7 @@ enum inv_status inv_gallery_set_space(struct inv_gallery *gallery,
     if (status != INV_OK)
         return status;
     struct inv_view *next = gallery->next;
-    size_t at = 0;
-    while (next->spaces[at].space != space)
-        at++;
+    size_t at = inv_view_rank(next, space);
     struct inv_view_space moved = next->spaces[at];
     memmove(&next->spaces[1], &next->spaces[0], at * sizeof next->spaces[0]);
     next->spaces[0] = moved;
@@ -278,9 +276,7 @@ enum inv_status inv_gallery_forget_space(struct inv_gallery *gallery,
     if (status != INV_OK)
         return status;
     struct inv_view *next = gallery->next;
-    size_t at = 0;
-    while (next->spaces[at].space != space)
-        at++;
+    size_t at = inv_view_rank(next, space);
     inv_ref_put(next->spaces[at].encoding);
     next->space_count--;
     memmove(&next->spaces[at], &next->spaces[at + 1],

@@ -221,9 +221,7 @@ static enum inv_status read_compose(const inv_json *root, const char **first,
                                     struct inv_err *err) {
     static const char *const keys[] = {"first", "second", "name", NULL};
     size_t len = 0;
-    if (inv_json_kind(root) != INV_JSON_OBJECT)
-        return inv_fail(err, INV_INVALID, "the body must be an object");
-    enum inv_status status = inv_json_allow(root, "", keys, err);
+    enum inv_status status = inv_json_body(root, keys, err);
     if (status == INV_OK)
         status = inv_json_get_string(root, "", "first", INV_NAME_MAX, first,
                                      &len, err);

@@ -213,10 +213,8 @@ INV_HANDLER(inv_api_alias_put) {
         status =
             inv_json_parse_plain(request->body == NULL ? "" : request->body,
                                  request->body_len, &body, err);
-    if (status == INV_OK && inv_json_kind(body) != INV_JSON_OBJECT)
-        status = inv_fail(err, INV_INVALID, "the body must be an object");
     if (status == INV_OK)
-        status = inv_json_allow(body, "", keys, err);
+        status = inv_json_body(body, keys, err);
     if (status == INV_OK)
         status = inv_json_get_string(body, "", "collection", INV_NAME_MAX,
                                      &target, &len, err);

@@ -301,10 +301,8 @@ INV_HANDLER(inv_api_document_patch) {
     enum inv_status status = inv_api_collection(app, request, 2, &c, err);
     if (status == INV_OK)
         status = inv_api_json(app, request, false, &doc, &limits, err);
-    if (status == INV_OK && inv_json_kind(doc.root) != INV_JSON_OBJECT)
-        status = inv_fail(err, INV_INVALID, "the body must be an object");
     if (status == INV_OK)
-        status = inv_json_allow(doc.root, "", keys, err);
+        status = inv_json_body(doc.root, keys, err);
     if (status == INV_OK)
         status = inv_json_get_object(doc.root, "", "payload", &payload, err);
     if (status == INV_OK && payload == NULL) {

@@ -55,10 +55,8 @@ INV_HANDLER(inv_api_documents_count) {
     if (status != INV_OK)
         return status;
     status = inv_api_json(app, request, false, &doc, &limits, err);
-    if (status == INV_OK && inv_json_kind(doc.root) != INV_JSON_OBJECT)
-        status = inv_fail(err, INV_INVALID, "the body must be an object");
     if (status == INV_OK)
-        status = inv_json_allow(doc.root, "", keys, err);
+        status = inv_json_body(doc.root, keys, err);
     if (status == INV_OK)
         status = inv_json_get_object(doc.root, "", "filter", &object, err);
     if (status == INV_OK && object != NULL)

@@ -269,10 +269,8 @@ enum inv_status inv_api_no_fields(struct inv_app *app,
     struct inv_json_limits limits;
     enum inv_status status =
         inv_api_json(app, request, false, &doc, &limits, err);
-    if (status == INV_OK && inv_json_kind(doc.root) != INV_JSON_OBJECT)
-        status = inv_fail(err, INV_INVALID, "the body must be an object");
     if (status == INV_OK)
-        status = inv_json_allow(doc.root, "", no_keys, err);
+        status = inv_json_body(doc.root, no_keys, err);
     inv_json_close(&doc);
     return status;
 }

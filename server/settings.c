@@ -481,12 +481,10 @@ static enum inv_status parse_all(const inv_json *body, struct inv_settings *s,
         "kind",          "dim",           "metric", "model",  "encoder",
         "index",         "tokens",        "score",  "params", "space",
         "payload_index", "require_model", NULL};
-    if (inv_json_kind(body) != INV_JSON_OBJECT)
-        return inv_fail(err, INV_INVALID, "the body must be an object");
     inv_json *encoder = NULL;
     inv_json *index = NULL;
     inv_json *params = NULL;
-    enum inv_status status = inv_json_allow(body, "", keys, err);
+    enum inv_status status = inv_json_body(body, keys, err);
     if (status == INV_OK)
         status = parse_identity(body, s, err);
     if (status == INV_OK)
@@ -547,11 +545,9 @@ enum inv_status inv_settings_patch(const inv_json *body, struct inv_settings *s,
                                    bool *fields_changed, struct inv_err *err) {
     static const char *const keys[] = {"params", "payload_index",
                                        "require_model", NULL};
-    if (inv_json_kind(body) != INV_JSON_OBJECT)
-        return inv_fail(err, INV_INVALID, "the body must be an object");
     inv_json *params = NULL;
     *fields_changed = inv_json_get(body, "payload_index") != NULL;
-    enum inv_status status = inv_json_allow(body, "", keys, err);
+    enum inv_status status = inv_json_body(body, keys, err);
     if (status == INV_OK)
         status = parse_fields(body, s, err);
     if (status == INV_OK)

@@ -54,9 +54,7 @@ static enum inv_status read_rebuild(const inv_json *json,
     struct inv_settings *settings = &rebuild->next->settings;
     inv_json *index = NULL;
     inv_json *encoder = NULL;
-    if (inv_json_kind(json) != INV_JSON_OBJECT)
-        return inv_fail(err, INV_INVALID, "the body must be an object");
-    enum inv_status status = inv_json_allow(json, "", keys, err);
+    enum inv_status status = inv_json_body(json, keys, err);
     if (status == INV_OK)
         status = inv_json_get_bool(json, "", "relearn", &rebuild->relearn, err);
     if (status == INV_OK)

@@ -128,6 +128,9 @@ enum inv_status inv_json_get_ints(const inv_json *object, const char *at,
 enum inv_status inv_json_allow(const inv_json *object, const char *at,
                                const char *const *allowed,
                                struct inv_err *err) INV_MUST_USE;
+/* The same for the body of a request, which must be an object. */
+enum inv_status inv_json_body(const inv_json *body, const char *const *allowed,
+                              struct inv_err *err) INV_MUST_USE;
 
 /* Sets the pointer of an error to at/key, the key escaped (~0, ~1). Returns
  * err->status, so that `return inv_json_point(...)` reads well; err may be

@@ -230,3 +230,10 @@ enum inv_status inv_json_allow(const inv_json *object, const char *at,
     }
     return INV_OK;
 }
+
+enum inv_status inv_json_body(const inv_json *body, const char *const *allowed,
+                              struct inv_err *err) {
+    if (inv_json_kind(body) != INV_JSON_OBJECT)
+        return inv_fail(err, INV_INVALID, "the body must be an object");
+    return inv_json_allow(body, "", allowed, err);
+}

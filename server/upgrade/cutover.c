@@ -22,10 +22,8 @@ static enum inv_status parse(const struct inv_models *models, const char *text,
     size_t model_len = 0;
     *out = (struct cutover){.target = NULL};
     enum inv_status status = inv_json_parse_plain(text, len, &json, err);
-    if (status == INV_OK && inv_json_kind(json) != INV_JSON_OBJECT)
-        status = inv_fail(err, INV_INVALID, "the body must be an object");
     if (status == INV_OK)
-        status = inv_json_allow(json, "", keys, err);
+        status = inv_json_body(json, keys, err);
     if (status == INV_OK)
         status =
             inv_json_get_string(json, "", "model", 2 * INV_MODEL_NAME_MAX + 1,

@@ -322,10 +322,8 @@ enum inv_status inv_fit_request_parse(const struct inv_models *models,
     *out = (struct inv_fit_request){.simplex = inv_fit_into_simplex(models),
                                     .rho = INV_SIMPLEX_RHO};
     enum inv_status status = inv_json_parse_plain(text, len, &json, err);
-    if (status == INV_OK && inv_json_kind(json) != INV_JSON_OBJECT)
-        status = inv_fail(err, INV_INVALID, "the body must be an object");
     if (status == INV_OK)
-        status = inv_json_allow(json, "", keys, err);
+        status = inv_json_body(json, keys, err);
     if (status == INV_OK)
         status = read_options(json, out->simplex, out, err);
     if (status == INV_OK)

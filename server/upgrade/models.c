@@ -159,6 +159,13 @@ static void adapter_release(void *self) {
     free(adapter);
 }
 
+struct inv_stored_adapter *inv_stored_adapter_new(void) {
+    struct inv_stored_adapter *adapter = calloc(1, sizeof *adapter);
+    if (adapter != NULL)
+        inv_ref_init(&adapter->ref, adapter_release);
+    return adapter;
+}
+
 static void models_release(void *self) {
     struct inv_models *models = self;
     for (size_t i = 0; i < models->space_count; i++)
@@ -168,6 +175,15 @@ static void models_release(void *self) {
     free(models->adapters);
     inv_ref_put(models->settings);
     free(models);
+}
+
+struct inv_models *inv_models_new(struct inv_shared_settings *settings) {
+    struct inv_models *models = calloc(1, sizeof *models);
+    if (models == NULL)
+        return NULL;
+    inv_ref_init(&models->ref, models_release);
+    models->settings = inv_ref_get(settings);
+    return models;
 }
 
 struct reading {
@@ -292,10 +308,9 @@ static struct inv_stored_adapter *known(const struct inv_models *before,
 static enum inv_status take_row(void *ctx, const struct inv_adapter_row *row,
                                 struct inv_err *err) {
     struct inv_stored_adapter **out = ctx;
-    struct inv_stored_adapter *adapter = calloc(1, sizeof *adapter);
+    struct inv_stored_adapter *adapter = inv_stored_adapter_new();
     if (adapter == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for adapters");
-    inv_ref_init(&adapter->ref, adapter_release);
     *out = adapter;
     return read_adapter(row, adapter, err);
 }
@@ -349,11 +364,9 @@ enum inv_status inv_models_load(struct inv_collection *collection,
                                 struct inv_shared_settings *settings,
                                 const struct inv_models *before,
                                 struct inv_models **out, struct inv_err *err) {
-    struct inv_models *models = calloc(1, sizeof *models);
+    struct inv_models *models = inv_models_new(settings);
     if (models == NULL)
         return inv_fail(err, INV_MEMORY, "out of memory for models");
-    inv_ref_init(&models->ref, models_release);
-    models->settings = inv_ref_get(settings);
     struct reading reading = {.models = models,
                               .before = before,
                               .db = db,

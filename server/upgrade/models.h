@@ -116,6 +116,12 @@ const struct inv_bridge *inv_models_bridge(const struct inv_models *models,
  * are not the gallery's, and the state is SHADOW or CASCADE? */
 bool inv_models_cascades(const struct inv_models *models, int64_t space);
 
+/* Empty ones with one reference, which own what is put into them: adapters,
+ * texts, the list and a reference to each space's settings. NULL: out of
+ * memory. */
+struct inv_stored_adapter *inv_stored_adapter_new(void);
+struct inv_models *inv_models_new(struct inv_shared_settings *settings);
+
 /* Reads the picture from the catalog; what `before` has loaded is shared.
  * settings: of the collection. */
 enum inv_status inv_models_load(struct inv_collection *collection,

@@ -9,26 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void adapter_release(void *self) {
-    struct inv_stored_adapter *adapter = self;
-    inv_adapter_free(adapter->backward.adapter);
-    inv_adapter_free(adapter->forward.adapter);
-    free(adapter->request);
-    free(adapter->report);
-    free(adapter);
-}
-
-static void picture_release(void *self) {
-    struct inv_models *models = self;
-    for (size_t i = 0; i < models->space_count; i++)
-        inv_ref_put(models->spaces[i].settings);
-    for (size_t i = 0; i < models->adapter_count; i++)
-        inv_ref_put(models->adapters[i]);
-    free(models->adapters);
-    inv_ref_put(models->settings);
-    free(models);
-}
-
 static int64_t space_of(const struct inv_models *models, const char *name) {
     const struct inv_space *space = NULL;
     struct inv_err err = {0};
@@ -60,9 +40,8 @@ static struct inv_adapter *make(const struct picture_adapter *from,
 static struct inv_stored_adapter *store(const struct inv_models *models,
                                         const struct picture_adapter *from,
                                         int64_t id) {
-    struct inv_stored_adapter *adapter = calloc(1, sizeof *adapter);
+    struct inv_stored_adapter *adapter = inv_stored_adapter_new();
     ck_assert_ptr_nonnull(adapter);
-    inv_ref_init(&adapter->ref, adapter_release);
     adapter->id = id;
     adapter->from = space_of(models, from->from);
     adapter->to = space_of(models, from->to);
@@ -88,10 +67,8 @@ static struct inv_stored_adapter *store(const struct inv_models *models,
 }
 
 static struct inv_models *copy_models(const struct inv_models *now) {
-    struct inv_models *models = calloc(1, sizeof *models);
+    struct inv_models *models = inv_models_new(now->settings);
     ck_assert_ptr_nonnull(models);
-    inv_ref_init(&models->ref, picture_release);
-    models->settings = inv_ref_get(now->settings);
     models->space_count = now->space_count;
     for (size_t i = 0; i < now->space_count; i++) {
         models->spaces[i] = now->spaces[i];
