@@ -257,11 +257,14 @@ static bool has_map(const struct inv_bridge *bridge) {
     return bridge == NULL || bridge->scores.count > 0;
 }
 
-/* native: the list's scores are of the query's own space. */
-static enum inv_status find_prior(struct inv_searching *lane,
+/* native: the list's scores are of the query's own space, so the background to
+ * compare with is that space's, whichever documents the list holds. */
+static enum inv_status find_prior(const struct inv_lanes *lanes,
+                                  struct inv_searching *lane,
                                   struct inv_searching *list, bool native,
                                   struct prior *out, struct inv_err *err) {
     const struct inv_bridge *to = native ? NULL : list->bridge;
+    struct inv_searching *reference = native ? lanes->own : list;
     struct inv_score_moments here, there;
     *out =
         (struct prior){.kind = INV_CARRY_MAP, .from = lane->bridge, .to = to};
@@ -270,7 +273,7 @@ static enum inv_status find_prior(struct inv_searching *lane,
     out->kind = INV_CARRY_NONE;
     enum inv_status status = background(lane, &here, err);
     if (status == INV_OK)
-        status = background(list, &there, err);
+        status = background(reference, &there, err);
     if (status != INV_OK || here.count < BACKGROUND_MIN ||
         there.count < BACKGROUND_MIN)
         return status;
@@ -295,7 +298,7 @@ static enum inv_status carry_hits(struct inv_lanes *lanes,
     else
         status = inv_cascade_scale(lane, list, &scale, err);
     if (status == INV_OK)
-        status = find_prior(lane, list, native, &prior, err);
+        status = find_prior(lanes, lane, list, native, &prior, err);
     if (status != INV_OK)
         return status;
     report->carry = prior.kind;
