@@ -27,7 +27,7 @@ static const struct choice {
      "contrastive",
      "contrastive",
      {"kappa", "temperature", "steps", NULL}},
-    {"lambda_orthogonal", "paper", "paper", {"kappa", "label_field", NULL}},
+    {"lambda_orthogonal", "paper", "paper", {"kappa", NULL}},
     {"simplex", NULL, "simplex", {"beta", "label_field", NULL}},
 };
 /* Into a simplex there is one way, from labels that came with the vectors. */

@@ -232,6 +232,11 @@ START_TEST(a_fit_that_cannot_be_is_refused_before_it_is_queued) {
          "invalid_request", "/solver", "path|ridge"},
         {"{\"from\":\"m@2\",\"kind\":\"ridge\",\"kappa\":0.1}", 400,
          "invalid_request", "/kappa", "ridge|kappa"},
+        {"{\"from\":\"m@2\",\"kind\":\"lambda_orthogonal\",\"solver\":"
+         "\"paper\","
+         "\"label_field\":\"topic\"}",
+         400, "invalid_request", "/label_field",
+         "label_field|lambda_orthogonal"},
         {"{\"from\":\"m@2\",\"kappa\":0.1}", 400, "invalid_request", "/kappa",
          "kappa|kind"},
         {"{\"from\":\"m@2\",\"kind\":\"ridge\",\"rho\":11}", 400,
