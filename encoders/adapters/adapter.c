@@ -18,7 +18,6 @@
 #define ROWS_FOLDED 256
 /* Below this |sin| of the angle, slerp is a straight blend: its weights lose
  * half of their digits there. */
-#define SLERP_SMALL 1e-4
 
 struct inv_adapter {
     struct inv_adapter_parts parts;
@@ -464,24 +463,4 @@ void inv_rows_prefix(const float *in, size_t count, size_t dim, size_t prefix,
         memmove(out + i * prefix, in + i * dim, prefix * sizeof *out);
         inv_normalize_f32(out + i * prefix, prefix);
     }
-}
-
-void inv_slerp(const float *old, const float *adapted, size_t dim, float alpha,
-               float *out) {
-    double cosine = (double)inv_dot_f32(old, adapted, dim);
-    cosine = cosine > 1 ? 1 : cosine < -1 ? -1 : cosine;
-    double angle = acos(cosine);
-    double sine = sin(angle);
-    double a = 1 - (double)alpha;
-    double b = (double)alpha;
-    if (sine < SLERP_SMALL && cosine < 0) {
-        memcpy(out, alpha < 0.5f ? old : adapted, dim * sizeof *out);
-        return;
-    }
-    if (sine >= SLERP_SMALL) {
-        a = sin(a * angle) / sine;
-        b = sin(b * angle) / sine;
-    }
-    for (size_t i = 0; i < dim; i++)
-        out[i] = (float)(a * (double)old[i] + b * (double)adapted[i]);
 }

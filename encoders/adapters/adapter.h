@@ -125,10 +125,4 @@ enum inv_status inv_adapter_compose(const struct inv_adapter *first,
 void inv_rows_prefix(const float *in, size_t count, size_t dim, size_t prefix,
                      float *out);
 
-/* Spherical blend of the old query and the adapted new one, both of norm 1:
- * alpha 0 is `old`, 1 is `adapted`. Opposite vectors, which no arc joins in one
- * way, give the nearer one. */
-void inv_slerp(const float *old, const float *adapted, size_t dim, float alpha,
-               float *out);
-
 #endif

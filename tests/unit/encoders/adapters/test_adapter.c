@@ -141,23 +141,6 @@ START_TEST(a_composition_maps_twice_and_says_it_is_degraded) {
 }
 END_TEST
 
-START_TEST(slerp_ends_at_its_ends_and_stays_on_the_sphere) {
-    float *two = unit_rows(2, 8, 0, 3);
-    float out[8];
-    for (int step = 0; step <= 4; step++) {
-        inv_slerp(two, two + 8, 8, (float)step / 4, out);
-        ck_assert_double_eq_tol((double)inv_dot_f32(out, out, 8), 1, 1e-5);
-        double angle = acos((double)inv_dot_f32(two, two + 8, 8));
-        double from = (double)inv_dot_f32(two, out, 8);
-        ck_assert_double_eq_tol(from, cos(angle * step / 4), 1e-5);
-    }
-    inv_slerp(two, two, 8, .5f, out);
-    for (size_t i = 0; i < 8; i++)
-        ck_assert_double_eq_tol((double)out[i], (double)two[i], 1e-6);
-    free(two);
-}
-END_TEST
-
 START_TEST(a_prefix_is_cut_and_renormalised) {
     float x[6] = {.48f, .64f, .6f, .28f, .96f, 0};
     float out[4];
@@ -178,7 +161,6 @@ int main(void) {
     tcase_add_test(tests, wrong_direction_space_and_dimension_are_refused);
     tcase_add_test(tests, what_is_no_adapter_is_not_made);
     tcase_add_test(tests, a_composition_maps_twice_and_says_it_is_degraded);
-    tcase_add_test(tests, slerp_ends_at_its_ends_and_stays_on_the_sphere);
     tcase_add_test(tests, a_prefix_is_cut_and_renormalised);
     return run_suite("adapter", tests);
 }
